@@ -1,0 +1,80 @@
+# reservation: hands out finite things, each exactly once
+#
+#   make demo    watch it work on a throw-away server; on Debian, installs what is missing
+#   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
+#   make, make install, make installcheck: as for any extension, against your own server
+
+EXTENSION = reservation
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" reservation.control)
+
+MODULE_big = reservation
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+PG_CPPFLAGS = -DRESERVATION_VERSION='"$(EXTVERSION)"'
+
+DATA = $(wildcard sql/*--*--*.sql)
+DATA_built = sql/reservation--$(EXTVERSION).sql
+
+# what pg_regress must see come out lies in expected/, at the top
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=reservation
+# its isolation counterpart would look there too, from PostgreSQL 16 on, before test/isolation
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --load-extension=reservation \
+	$(if $(filter-out 15,$(MAJORVERSION)),--expecteddir=test/isolation)
+
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+all install installcheck lint lint-%:
+	@echo "no PostgreSQL server headers: install postgresql-server-dev-15 or set PG_CONFIG" >&2; exit 1
+endif
+
+sql/reservation--$(EXTVERSION).sql: sql/reservation.sql reservation.control
+	cp $< $@
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) reservation.control
+
+demo:
+	test/setup demo && test/demo
+
+test:
+	test/setup test && test/run $(TIER)
+
+# Unused parameters are allowed: what PostgreSQL calls back has a fixed list of them.
+LINT_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
+LINTS = format cppcheck warnings assertions version
+
+lint: $(addprefix lint-,$(LINTS))
+
+lint-format:
+	clang-format --dry-run --Werror src/*.c src/*.h
+	@echo "lines of at most 100 columns"
+	@for file in src/*.c src/*.h; do expand -t 4 $$file | \
+		awk -v file=$$file 'length > 100 { print file ":" NR ": " length " columns"; bad = 1 } \
+			END { exit bad }' || bad=1; done; exit $${bad:-0}
+
+lint-cppcheck:
+	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+		-j 2 --max-configs=1 --suppress=toomanyconfigs \
+		-I $(includedir_server) --suppress='*:$(includedir_server)/*' src
+
+lint-warnings lint-assertions:
+	@echo "compile every file with $(LINT_CFLAGS) $(LINT_DEFINE)"
+	@for file in src/*.c; do $(COMPILE.c) -isystem $(includedir_server) $(LINT_CFLAGS) \
+		$(LINT_DEFINE) -o /dev/null $$file || bad=1; done; exit $${bad:-0}
+lint-assertions: LINT_DEFINE = -DUSE_ASSERT_CHECKING
+
+lint-version:
+	@echo "META.json says $(EXTVERSION), as reservation.control does"
+	@perl -MJSON::PP -0777 -ne '$$meta = decode_json($$_); exit grep { $$_ ne "$(EXTVERSION)" } $$meta->{version}, $$meta->{provides}{reservation}{version}' META.json
+
+dist:
+	mkdir -p dist
+	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
+		--output=dist/reservation-$(EXTVERSION).zip HEAD
+
+.PHONY: demo test lint $(addprefix lint-,$(LINTS)) dist

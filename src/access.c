@@ -1,0 +1,71 @@
+/*
+ * access.c
+ *	  Who may call what. Nothing is granted to PUBLIC.
+ *
+ * Three levels, each with all of the one before: read sees pools and whether
+ * the books are right; claim makes and settles claims; admin makes pools and
+ * grants access. The functions themselves need no more than the right to call
+ * them (plan.c).
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "reservation.h"
+
+/* What each level adds, as it stands between GRANT and TO. */
+static const char *const read_grants[] = {
+	"USAGE ON SCHEMA reservation",
+	"SELECT ON reservation.pool_status, reservation.units",
+	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify",
+	NULL
+};
+static const char *const claim_grants[] = {
+	"SELECT ON reservation.claims",
+	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.extend,"
+	" reservation.release, reservation.finalize, reservation.refund, reservation.sweep",
+	NULL
+};
+static const char *const admin_grants[] = {
+	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
+	" reservation.drop_pool, reservation.grant_access",
+	NULL
+};
+static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};
+static const char *const level_names[] = {"read", "claim", "admin"};
+
+/* grant_access(role regrole, level text) -> (status, role, level) */
+PG_FUNCTION_INFO_V1(rsv_grant_access);
+Datum
+rsv_grant_access(PG_FUNCTION_ARGS)
+{
+	RsvAnswer	answer;
+	RsvPlanSession session;
+	const char *role;
+	char	   *level;
+	int			last;
+
+	rsv_answer_begin(&answer, fcinfo);
+	rsv_argument_required(fcinfo, 0, "role");
+	rsv_argument_required(fcinfo, 1, "level");
+	rsv_require_writable("grant_access");
+	role = quote_identifier(GetUserNameFromId(PG_GETARG_OID(0), false));
+	level = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	for (last = 0; last < (int) lengthof(levels) && strcmp(level, level_names[last]) != 0; last++)
+		continue;
+	if (last == lengthof(levels))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("level must be \"read\", \"claim\" or \"admin\""),
+				 errhint("Each level has all of the one before.")));
+
+	rsv_plan_begin(&session);
+	for (int i = 0; i <= last; i++)
+		for (const char *const *grant = levels[i]; *grant != NULL; grant++)
+			rsv_plan_command(psprintf("GRANT %s TO %s", *grant, role));
+	rsv_plan_end(&session);
+	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("granted"), PG_GETARG_DATUM(0),
+				   CStringGetTextDatum(level)}, (bool[]) {false, false, false});
+	return (Datum) 0;
+}

@@ -1,0 +1,142 @@
+/*
+ * answer.c
+ *	  What callers get back: rows, and a copy of them for a request id.
+ *
+ * Every function that changes something returns its rows through here, so each
+ * can be repeated by its request id without knowing how. The copy is a jsonb
+ * array of objects keyed by column; NULLs are left out. Times are written in
+ * ISO 8601, everything else by its type's output function, so that no session's
+ * DateStyle changes what a later session reads. The convention that makes it
+ * work: a boolean column "replayed" is false the first time and true after.
+ *
+ * Memory: the rows live in the tuplestore that the executor owns, the copy in
+ * the caller's context.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+
+#include "reservation.h"
+
+static char *column_text(Oid type, Datum value);
+static bool column_read(Form_pg_attribute column, JsonbContainer *row, Datum *value);
+
+/* Starts the answer of a door. */
+void
+rsv_answer_begin(RsvAnswer *answer, FunctionCallInfo fcinfo)
+{
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	answer->result = (ReturnSetInfo *) fcinfo->resultinfo;
+	answer->json = NULL;
+}
+
+/* From here on, rows are also kept for those who ask again. */
+void
+rsv_answer_keep(RsvAnswer *answer)
+{
+	answer->json = makeStringInfo();
+}
+
+void
+rsv_answer_row(RsvAnswer *answer, const Datum *values, const bool *nulls)
+{
+	TupleDesc	columns = answer->result->setDesc;
+	bool		first = true;
+
+	tuplestore_putvalues(answer->result->setResult, columns, unconstify(Datum *, values), unconstify(bool *, nulls));
+	if (answer->json == NULL)
+		return;
+
+	appendStringInfoChar(answer->json, answer->json->len == 0 ? '[' : ',');
+	for (int i = 0; i < columns->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(columns, i);
+
+		if (nulls[i])
+			continue;
+		appendStringInfoChar(answer->json, first ? '{' : ',');
+		escape_json(answer->json, NameStr(column->attname));
+		appendStringInfoChar(answer->json, ':');
+		escape_json(answer->json, column_text(column->atttypid, values[i]));
+		first = false;
+	}
+	appendStringInfoChar(answer->json, '}');
+}
+
+/* The kept rows as jsonb. */
+Datum
+rsv_answer_kept(RsvAnswer *answer)
+{
+	Assert(answer->json != NULL);
+	Assert(answer->json->len > 0);
+	appendStringInfoChar(answer->json, ']');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(answer->json->data));
+}
+
+/* Gives the rows of a first answer again, with "replayed" set. */
+void
+rsv_answer_repeat(RsvAnswer *answer, Datum kept)
+{
+	TupleDesc	columns = answer->result->setDesc;
+	Jsonb	   *rows = DatumGetJsonbP(kept);
+	int			nrows = JB_ROOT_COUNT(rows);
+	Datum	   *values = palloc(sizeof(Datum) * columns->natts);
+	bool	   *nulls = palloc(sizeof(bool) * columns->natts);
+
+	for (int row = 0; row < nrows; row++)
+	{
+		JsonbValue *object = getIthJsonbValueFromContainer(&rows->root, row);
+
+		Assert(object->type == jbvBinary);
+		for (int i = 0; i < columns->natts; i++)
+		{
+			Form_pg_attribute column = TupleDescAttr(columns, i);
+
+			if (strcmp(NameStr(column->attname), "replayed") == 0)
+			{
+				values[i] = BoolGetDatum(true);
+				nulls[i] = false;
+			}
+			else
+				nulls[i] = !column_read(column, object->val.binary.data, &values[i]);
+		}
+		tuplestore_putvalues(answer->result->setResult, columns, values, nulls);
+	}
+}
+
+static char *
+column_text(Oid type, Datum value)
+{
+	Oid			output;
+	bool		varlena;
+
+	if (type == TIMESTAMPTZOID)
+		return JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, type, NULL);
+	getTypeOutputInfo(type, &output, &varlena);
+	return OidOutputFunctionCall(output, value);
+}
+
+/* Reads one column of a kept row; false if it was NULL. */
+static bool
+column_read(Form_pg_attribute column, JsonbContainer *row, Datum *value)
+{
+	const char *name = NameStr(column->attname);
+	JsonbValue	found;
+	Oid			input;
+	Oid			parameter;
+
+	if (getKeyJsonValueFromContainer(row, name, strlen(name), &found) == NULL)
+		return false;
+	Assert(found.type == jbvString);
+	getTypeInputInfo(column->atttypid, &input, &parameter);
+	*value = OidInputFunctionCall(input, pnstrdup(found.val.string.val, found.val.string.len), parameter,
+								  column->atttypmod);
+	return true;
+}

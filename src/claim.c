@@ -1,0 +1,293 @@
+/*
+ * claim.c
+ *	  Claiming numbered units: the next free ones, or a unit by its number.
+ *
+ * Order of the checks, for both: arguments; the first answer of this request
+ * id; window and pause; per_holder; supply. Whoever is refused gets a row that
+ * says why, never an error, and nothing was taken.
+ *
+ * Locks: the request id and the (pool, holder) of a limited pool by hash
+ * (lock.c), both before anything else; then the unit's row, which never waits.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/builtins.h"
+
+#include "reservation.h"
+
+/* What a caller asks for. */
+typedef struct Order
+{
+	const char *function;
+	text	   *pool_name;
+	text	   *holder;
+	bool		named;			/* one unit, by its number */
+	int32		number;
+	int32		count;
+	Interval   *ttl;			/* NULL: the pool's, or the setting */
+	text	   *request_id;		/* NULL: the call is not repeatable */
+	TimestampTz now;
+	TimestampTz deadline;
+} Order;
+
+/* Columns of the answer */
+enum
+{
+	ANSWER_STATUS,
+	ANSWER_CLAIM_ID,
+	ANSWER_POOL,
+	ANSWER_NUMBER,
+	ANSWER_LABEL,
+	ANSWER_HOLDER,
+	ANSWER_EXPIRES_AT,
+	ANSWER_AVAILABLE,
+	ANSWER_REPLAYED,
+	ANSWER_COLUMNS
+};
+
+static void claim(Order *order, RsvAnswer *answer);
+static const char *closed_reason(const RsvPool *pool, TimestampTz now);
+static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
+static void give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer);
+static TimestampTz hold_end(const Order *order, const RsvPool *pool);
+static void refuse(const Order *order, const RsvPool *pool, const char *status, int64 available, RsvAnswer *answer);
+static void answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim, Snapshot as_of,
+						 RsvAnswer *answer);
+
+/*
+ * claim_next(pool text, holder text, count integer, ttl interval, request_id text, wait interval)
+ *		-> (status, claim_id, pool, number, label, holder, expires_at, available, replayed)
+ *
+ * The lowest free units, all or none. ttl NULL: the pool's hold_ttl; wait NULL:
+ * reservation.claim_wait.
+ */
+PG_FUNCTION_INFO_V1(rsv_claim_next);
+Datum
+rsv_claim_next(PG_FUNCTION_ARGS)
+{
+	Order		order = {.function = "claim_next",.now = GetCurrentTimestamp()};
+	RsvAnswer	answer;
+
+	rsv_answer_begin(&answer, fcinfo);
+	order.pool_name = rsv_argument_name(fcinfo, 0, "pool");
+	order.holder = rsv_argument_name(fcinfo, 1, "holder");
+	order.count = rsv_argument_int32(fcinfo, 2, "count", 1, RSV_CLAIM_UNITS_MAX);
+	order.ttl = rsv_argument_ttl(fcinfo, 3, "ttl");
+	order.request_id = rsv_argument_optional_name(fcinfo, 4, "request_id");
+	order.deadline = rsv_argument_deadline(fcinfo, 5, order.now);
+	claim(&order, &answer);
+	return (Datum) 0;
+}
+
+/*
+ * claim_unit(pool text, number integer, holder text, ttl interval, request_id text, wait interval)
+ *		-> as claim_next
+ *
+ * One unit by its number, such as a seat. A number that the pool does not have
+ * raises 22023.
+ */
+PG_FUNCTION_INFO_V1(rsv_claim_unit);
+Datum
+rsv_claim_unit(PG_FUNCTION_ARGS)
+{
+	Order		order = {.function = "claim_unit",.count = 1,.named = true,.now = GetCurrentTimestamp()};
+	RsvAnswer	answer;
+
+	rsv_answer_begin(&answer, fcinfo);
+	order.pool_name = rsv_argument_name(fcinfo, 0, "pool");
+	order.number = rsv_argument_int32(fcinfo, 1, "number", PG_INT32_MIN, PG_INT32_MAX);
+	order.holder = rsv_argument_name(fcinfo, 2, "holder");
+	order.ttl = rsv_argument_ttl(fcinfo, 3, "ttl");
+	order.request_id = rsv_argument_optional_name(fcinfo, 4, "request_id");
+	order.deadline = rsv_argument_deadline(fcinfo, 5, order.now);
+	claim(&order, &answer);
+	return (Datum) 0;
+}
+
+static void
+claim(Order *order, RsvAnswer *answer)
+{
+	RsvPool		pool;
+	RsvRequest	request;
+	const char *closed;
+	int32	   *numbers;
+	int64		available = 0;
+	RsvSupply	supply;
+
+	rsv_require_writable(order->function);
+	rsv_pool_find(order->pool_name, &pool);
+	rsv_pool_require_numbered(&pool, order->function);
+
+	rsv_request_begin(&request, pool.pool_id, order->function, order->request_id);
+	if (order->named)
+		rsv_request_add_integer(&request, "number", order->number);
+	rsv_request_add_text(&request, "holder", order->holder);
+	if (!order->named)
+		rsv_request_add_integer(&request, "count", order->count);
+	rsv_request_add_interval(&request, "ttl", order->ttl);
+	if (rsv_request_replay(&request, answer,
+						   pool.per_holder > 0 ? rsv_lock_key("holder", pool.pool_id, order->holder) : 0))
+		return;
+
+	closed = closed_reason(&pool, order->now);
+	if (closed != NULL)
+	{
+		refuse(order, &pool, closed, -1, answer);
+		return;
+	}
+	if (!within_limit(order, &pool, answer))
+		return;
+
+	numbers = palloc(sizeof(int32) * order->count);
+	numbers[0] = order->number;
+	if (order->named)
+		supply = rsv_supply_take_unit(&pool, order->number, order->now, order->deadline);
+	else
+		supply = rsv_supply_take(&pool, order->count, order->now, order->deadline, numbers, &available);
+	if (supply == RSV_UNDECIDED)
+		refuse(order, &pool, "busy", order->named ? -1 : available, answer);
+	else if (supply == RSV_GONE)
+		refuse(order, &pool, order->named ? "taken" : "sold_out", order->named ? -1 : available, answer);
+	else
+	{
+		rsv_request_keep(&request, answer);
+		give(order, &pool, numbers, answer);
+		CommandCounterIncrement();
+		rsv_request_save(&request, answer, order->now);
+	}
+}
+
+/* Why nobody can claim from this pool now, NULL if everybody can. */
+static const char *
+closed_reason(const RsvPool *pool, TimestampTz now)
+{
+	if (now < pool->opens_at)
+		return "not_open";
+	if (now >= pool->closes_at)
+		return "closed";
+	return pool->paused ? "paused" : NULL;
+}
+
+/*
+ * May the holder have this much more? If not, the answer is the live hold that
+ * the call would repeat, or a refusal.
+ */
+static bool
+within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer)
+{
+	int64		units;
+	List	   *holds;
+	List	   *same = NIL;
+	ListCell   *cell;
+	Snapshot	as_of;
+
+	if (pool->per_holder == 0)
+		return true;
+	if (!rsv_limit_holdings(pool, order->holder, order->now, &units, &holds))
+	{
+		refuse(order, pool, "busy", -1, answer);
+		return false;
+	}
+	if (units + order->count <= pool->per_holder)
+		return true;
+
+	foreach(cell, holds)
+	{
+		RsvClaim   *hold = lfirst(cell);
+
+		if (!order->named || hold->number == order->number)
+			same = lappend(same, hold);
+	}
+	if (list_length(same) != order->count)
+	{
+		refuse(order, pool, "limit_reached", -1, answer);
+		return false;
+	}
+	as_of = rsv_store_now();
+	foreach(cell, same)
+		answer_claim("existing", pool, lfirst(cell), as_of, answer);
+	rsv_store_forget(as_of);
+	return false;
+}
+
+/* Writes the claims of units that have been taken. */
+static void
+give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer)
+{
+	Snapshot	as_of = rsv_store_now();
+	RsvClaim	hold = {
+		.claimed_at = order->now,
+		.expires_at = hold_end(order, pool),
+		.quantity = 1,
+		.pool_id = pool->pool_id,
+		.numbered = true,
+		.state = RSV_HELD,
+		.holder = order->holder,
+		.request_id = order->request_id,
+	};
+
+	for (int i = 0; i < order->count; i++)
+	{
+		rsv_identifier_make(&hold.claim_id, order->now, pool->name);
+		hold.number = numbers[i];
+		rsv_claim_insert(&hold);
+		answer_claim("claimed", pool, &hold, as_of, answer);
+	}
+	rsv_store_forget(as_of);
+}
+
+static TimestampTz
+hold_end(const Order *order, const RsvPool *pool)
+{
+	Interval	setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
+
+	if (order->ttl != NULL)
+		return rsv_time_after(order->now, order->ttl);
+	return rsv_time_after(order->now, pool->hold_ttl != NULL ? pool->hold_ttl : &setting);
+}
+
+/* Answers with a refusal; available < 0: it has to be counted. */
+static void
+refuse(const Order *order, const RsvPool *pool, const char *status, int64 available, RsvAnswer *answer)
+{
+	Datum		values[ANSWER_COLUMNS] = {0};
+	bool		nulls[ANSWER_COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	values[ANSWER_STATUS] = CStringGetTextDatum(status);
+	nulls[ANSWER_STATUS] = false;
+	values[ANSWER_POOL] = PointerGetDatum(pool->name);
+	nulls[ANSWER_POOL] = false;
+	values[ANSWER_HOLDER] = PointerGetDatum(order->holder);
+	nulls[ANSWER_HOLDER] = false;
+	if (!pool->open)
+	{
+		values[ANSWER_AVAILABLE] = Int64GetDatum(available >= 0 ? available : rsv_supply_count(pool, order->now));
+		nulls[ANSWER_AVAILABLE] = false;
+	}
+	values[ANSWER_REPLAYED] = BoolGetDatum(false);
+	nulls[ANSWER_REPLAYED] = false;
+	rsv_answer_row(answer, values, nulls);
+}
+
+/* Answers with a claim. */
+static void
+answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim, Snapshot as_of, RsvAnswer *answer)
+{
+	Datum		values[ANSWER_COLUMNS];
+	bool		nulls[ANSWER_COLUMNS] = {false};
+	text	   *label = pool->labelled ? rsv_pool_label(pool, claim->number, as_of) : NULL;
+
+	values[ANSWER_STATUS] = CStringGetTextDatum(status);
+	values[ANSWER_CLAIM_ID] = UUIDPGetDatum(&claim->claim_id);
+	values[ANSWER_POOL] = PointerGetDatum(pool->name);
+	values[ANSWER_NUMBER] = Int32GetDatum(claim->number);
+	values[ANSWER_LABEL] = PointerGetDatum(label);
+	nulls[ANSWER_LABEL] = label == NULL;
+	values[ANSWER_HOLDER] = PointerGetDatum(claim->holder);
+	values[ANSWER_EXPIRES_AT] = TimestampTzGetDatum(claim->expires_at);
+	nulls[ANSWER_AVAILABLE] = true;
+	values[ANSWER_REPLAYED] = BoolGetDatum(false);
+	rsv_answer_row(answer, values, nulls);
+}

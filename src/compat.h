@@ -1,0 +1,28 @@
+/*
+ * compat.h
+ *	  One spelling for calls whose signature differs between PostgreSQL 15 and
+ *	  18. The newest signature wins: older servers are mapped to it.
+ */
+#ifndef RESERVATION_COMPAT_H
+#define RESERVATION_COMPAT_H
+
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "executor/executor.h"
+
+/* PostgreSQL 16 told updates of summarizing indexes apart */
+#if PG_VERSION_NUM < 160000
+typedef bool TU_UpdateIndexes;
+#define TU_None false
+#define TU_Summarizing false
+#define ExecInsertIndexTuples(rri, slot, estate, update, noDupErr, conflict, arbiters, summarizing) \
+	(ExecInsertIndexTuples)(rri, slot, estate, update, noDupErr, conflict, arbiters)
+#endif
+
+/* PostgreSQL 18 added instrumentation to index scans */
+#if PG_VERSION_NUM < 180000
+#define index_beginscan(table, index, snapshot, instrument, nkeys, norderbys) \
+	(index_beginscan)(table, index, snapshot, nkeys, norderbys)
+#endif
+
+#endif							/* RESERVATION_COMPAT_H */

@@ -1,0 +1,13 @@
+/*
+ * errors.h
+ *	  SQLSTATEs of our own, class RS. docs/errors.md explains each.
+ */
+#ifndef RESERVATION_ERRORS_H
+#define RESERVATION_ERRORS_H
+
+#include "utils/elog.h"
+
+#define ERRCODE_RSV_REQUEST_REUSED MAKE_SQLSTATE('R', 'S', '0', '0', '1')
+#define ERRCODE_RSV_UNKNOWN_CLAIM MAKE_SQLSTATE('R', 'S', '0', '0', '2')
+
+#endif							/* RESERVATION_ERRORS_H */

@@ -1,0 +1,213 @@
+/*
+ * ledger.c
+ *	  The books: rows of reservation.claim, of available, and of the log.
+ *
+ *		held ----> finalized ----> refunded
+ *		  |  \
+ *		  |   `--> lapsed --(late finalize, if nobody took the unit)--> finalized
+ *		  `------> released
+ *
+ * Invariant: a unit is free (a row in available) or live (a claim held or
+ * finalized), never both, never neither. Whoever takes a claim out of these two
+ * states inserts the free row in the same transaction, or claims the unit anew.
+ *
+ * A change of a claim is a compare-and-set on the row version that was read: no
+ * lock is taken beforehand, and RSV_CHANGED means read again.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/xid8.h"
+
+#include "reservation.h"
+
+/* Columns of reservation.claim */
+enum
+{
+	CLAIM_CLAIM_ID,
+	CLAIM_CLAIMED_AT,
+	CLAIM_EXPIRES_AT,
+	CLAIM_FINALIZED_AT,
+	CLAIM_QUANTITY,
+	CLAIM_POOL_ID,
+	CLAIM_NUMBER,
+	CLAIM_STATE,
+	CLAIM_HOLDER,
+	CLAIM_REQUEST_ID,
+	CLAIM_COLUMNS
+};
+
+/* Columns of reservation.log */
+enum
+{
+	LOG_AT,
+	LOG_TRANSACTION_ID,
+	LOG_POOL_ID,
+	LOG_CLAIM_ID,
+	LOG_QUANTITY,
+	LOG_EVENT,
+	LOG_ACTOR,
+	LOG_REQUEST_ID,
+	LOG_COLUMNS
+};
+
+static const char *const state_names[] = {
+	[RSV_HELD] = "held",
+	[RSV_FINALIZED] = "finalized",
+	[RSV_RELEASED] = "released",
+	[RSV_LAPSED] = "lapsed",
+	[RSV_REFUNDED] = "refunded",
+};
+
+static RsvState state_from_text(Datum value);
+static void claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls);
+
+/* Reads the claim that a scan stands on. The texts are copied. */
+void
+rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
+{
+	const Datum *values = scan->slot->tts_values;
+	const bool *nulls = scan->slot->tts_isnull;
+
+	claim->tid = scan->slot->tts_tid;
+	claim->claim_id = *DatumGetUUIDP(values[CLAIM_CLAIM_ID]);
+	claim->claimed_at = DatumGetTimestampTz(values[CLAIM_CLAIMED_AT]);
+	claim->expires_at = DatumGetTimestampTz(values[CLAIM_EXPIRES_AT]);
+	claim->finalized_at = nulls[CLAIM_FINALIZED_AT] ? 0 : DatumGetTimestampTz(values[CLAIM_FINALIZED_AT]);
+	claim->quantity = DatumGetInt64(values[CLAIM_QUANTITY]);
+	claim->pool_id = DatumGetInt32(values[CLAIM_POOL_ID]);
+	claim->numbered = !nulls[CLAIM_NUMBER];
+	claim->number = claim->numbered ? DatumGetInt32(values[CLAIM_NUMBER]) : 0;
+	claim->state = state_from_text(values[CLAIM_STATE]);
+	claim->holder = DatumGetTextPCopy(values[CLAIM_HOLDER]);
+	claim->request_id = nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
+}
+
+/* Reads a claim by its id; false if it was never made. */
+bool
+rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
+{
+	RsvKey		key = {BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(claim_id)};
+	RsvScan		scan;
+	bool		found;
+
+	rsv_scan_begin(&scan, RSV_CLAIM_PKEY, as_of, &key, 1);
+	found = rsv_scan_next(&scan);
+	if (found)
+		rsv_claim_from_scan(&scan, claim);
+	rsv_scan_end(&scan);
+	return found;
+}
+
+void
+rsv_claim_insert(const RsvClaim *claim)
+{
+	Datum		values[CLAIM_COLUMNS];
+	bool		nulls[CLAIM_COLUMNS];
+
+	claim_to_row(claim, values, nulls);
+	rsv_store_insert(RSV_CLAIM, values, nulls);
+}
+
+/*
+ * Moves the claim to a state, with whatever else the caller has changed in it.
+ * On RSV_BUSY and RSV_CHANGED nothing was written.
+ */
+RsvWrite
+rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder)
+{
+	Datum		values[CLAIM_COLUMNS];
+	bool		nulls[CLAIM_COLUMNS];
+
+	claim->state = state;
+	claim_to_row(claim, values, nulls);
+	return rsv_store_update(RSV_CLAIM, &claim->tid, values, nulls, wait, holder);
+}
+
+/* Appends to the log what became of a claim. */
+void
+rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at, const text *request_id)
+{
+	Datum		values[LOG_COLUMNS];
+	bool		nulls[LOG_COLUMNS] = {false};
+
+	values[LOG_AT] = TimestampTzGetDatum(at);
+	values[LOG_TRANSACTION_ID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	values[LOG_POOL_ID] = Int32GetDatum(claim->pool_id);
+	values[LOG_CLAIM_ID] = UUIDPGetDatum(&claim->claim_id);
+	values[LOG_QUANTITY] = Int64GetDatum(claim->quantity);
+	values[LOG_EVENT] = CStringGetTextDatum(event);
+	values[LOG_ACTOR] = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
+	values[LOG_REQUEST_ID] = PointerGetDatum(request_id);
+	nulls[LOG_REQUEST_ID] = request_id == NULL;
+	rsv_store_insert(RSV_LOG, values, nulls);
+}
+
+/*
+ * Ends a hold whose time is over. The unit is now the caller's to claim or to
+ * give back. Never waits.
+ */
+RsvWrite
+rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
+{
+	RsvWrite	result;
+
+	Assert(claim->state == RSV_HELD);
+	Assert(claim->expires_at <= now);
+	result = rsv_claim_change(claim, RSV_LAPSED, false, holder);
+	if (result == RSV_WRITTEN)
+		rsv_claim_log(claim, "lapsed", now, NULL);
+	return result;
+}
+
+/* Makes the unit of a claim that has just ended free again. */
+void
+rsv_unit_free(const RsvClaim *claim)
+{
+	Datum		values[] = {Int32GetDatum(claim->pool_id), Int32GetDatum(claim->number)};
+	bool		nulls[] = {false, false};
+
+	Assert(claim->numbered);
+	Assert(claim->state != RSV_HELD);
+	Assert(claim->state != RSV_FINALIZED);
+	rsv_store_insert(RSV_AVAILABLE, values, nulls);
+}
+
+static RsvState
+state_from_text(Datum value)
+{
+	text	   *name = DatumGetTextPP(value);
+
+	for (int i = 0; i < (int) lengthof(state_names); i++)
+	{
+		if (VARSIZE_ANY_EXHDR(name) == strlen(state_names[i]) &&
+			memcmp(VARDATA_ANY(name), state_names[i], VARSIZE_ANY_EXHDR(name)) == 0)
+			return (RsvState) i;
+	}
+	elog(ERROR, "unknown claim state \"%s\"", text_to_cstring(name));
+	return RSV_HELD;			/* keep the compiler quiet */
+}
+
+static void
+claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
+{
+	bool		finalized = claim->state == RSV_FINALIZED || claim->state == RSV_REFUNDED;
+
+	memset(nulls, 0, sizeof(bool) * CLAIM_COLUMNS);
+	values[CLAIM_CLAIM_ID] = UUIDPGetDatum(&claim->claim_id);
+	values[CLAIM_CLAIMED_AT] = TimestampTzGetDatum(claim->claimed_at);
+	values[CLAIM_EXPIRES_AT] = TimestampTzGetDatum(claim->expires_at);
+	values[CLAIM_FINALIZED_AT] = TimestampTzGetDatum(claim->finalized_at);
+	nulls[CLAIM_FINALIZED_AT] = !finalized;
+	values[CLAIM_QUANTITY] = Int64GetDatum(claim->quantity);
+	values[CLAIM_POOL_ID] = Int32GetDatum(claim->pool_id);
+	values[CLAIM_NUMBER] = Int32GetDatum(claim->number);
+	nulls[CLAIM_NUMBER] = !claim->numbered;
+	values[CLAIM_STATE] = CStringGetTextDatum(state_names[claim->state]);
+	values[CLAIM_HOLDER] = PointerGetDatum(claim->holder);
+	values[CLAIM_REQUEST_ID] = PointerGetDatum(claim->request_id);
+	nulls[CLAIM_REQUEST_ID] = claim->request_id == NULL;
+}

@@ -1,0 +1,186 @@
+/*
+ * plan.c
+ *	  Cached SPI plans: the only file that prepares a statement.
+ *
+ * For what is not hot: making and changing pools, and reading them. Texts are
+ * constant and qualified down to the operators, so no search_path changes what
+ * they mean. Plans run in the name of the owner of our tables, as foreign key
+ * checks do: the right to call a function is all that its caller needs.
+ *
+ * A plan that writes decides on what is true now, at every isolation level; a
+ * plan that only reads follows the snapshot of its caller.
+ *
+ * Memory: plans live as long as the session. What a plan returns lives until
+ * rsv_plan_end.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
+
+#include "reservation.h"
+
+typedef struct PlanInfo
+{
+	const char *text;
+	bool		read_only;
+	int			nargs;
+	Oid			types[10];
+	SPIPlanPtr	plan;			/* NULL: not prepared yet */
+} PlanInfo;
+
+static PlanInfo plans[RSV_PLANS] = {
+	[RSV_PLAN_POOL_INSERT] = {
+		"INSERT INTO reservation.pool"
+		" (pool, kind, capacity, first_number, hold_ttl, per_holder, floor, ceiling, opens_at, closes_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+		" ON CONFLICT (pool) WHERE dropped_at IS NULL DO NOTHING"
+		" RETURNING pool_id",
+		false, 10,
+	{TEXTOID, TEXTOID, INT8OID, INT4OID, INTERVALOID, INT4OID, INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}},
+	[RSV_PLAN_POOL_ALTER] = {
+		"UPDATE reservation.pool SET"
+		" hold_ttl = coalesce($2, hold_ttl), per_holder = coalesce($3, per_holder),"
+		" opens_at = coalesce($4, opens_at), closes_at = coalesce($5, closes_at),"
+		" paused = coalesce($6, paused), floor = coalesce($7, floor), ceiling = coalesce($8, ceiling)"
+		" WHERE pool_id OPERATOR(pg_catalog.=) $1",
+		false, 8,
+	{INT4OID, INTERVALOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8OID, INT8OID}},
+	[RSV_PLAN_POOL_GROW] = {
+		"UPDATE reservation.pool SET"
+		" units_added = units_added OPERATOR(pg_catalog.+) $2, labelled = labelled OR $3"
+		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
+		false, 3,
+	{INT4OID, INT8OID, BOOLOID}},
+	[RSV_PLAN_POOL_DROP] = {
+		"UPDATE reservation.pool SET dropped_at = pg_catalog.clock_timestamp()"
+		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
+		false, 1,
+	{INT4OID}},
+	[RSV_PLAN_POOL_STATUS] = {
+		"SELECT s.pool, s.kind, s.capacity, s.available, s.held, s.finalized, s.state, n.name"
+		" FROM ROWS FROM (pg_catalog.unnest($1)) WITH ORDINALITY AS n (name, place)"
+		" LEFT JOIN reservation.pool_status s ON s.pool OPERATOR(pg_catalog.=) n.name"
+		" ORDER BY n.place",
+		true, 1,
+	{TEXTARRAYOID}},
+	[RSV_PLAN_UNITS_INSERT] = {
+		"INSERT INTO reservation.available (pool_id, number)"
+		" SELECT $1, n FROM pg_catalog.generate_series($2, $3) AS n",
+		false, 3,
+	{INT4OID, INT4OID, INT4OID}},
+	[RSV_PLAN_UNITS_DESCRIBE] = {
+		"INSERT INTO reservation.unit (pool_id, number, label, attributes)"
+		" SELECT $1, ($2 OPERATOR(pg_catalog.+) place OPERATOR(pg_catalog.-) 1)::pg_catalog.int4, label, attributes"
+		" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4))"
+		" WITH ORDINALITY AS u (label, attributes, place)"
+		" WHERE label IS NOT NULL OR attributes IS NOT NULL",
+		false, 4,
+	{INT4OID, INT4OID, TEXTARRAYOID, JSONBARRAYOID}},
+	[RSV_PLAN_UNITS_LAST] = {
+		"SELECT GREATEST("
+		"(SELECT pg_catalog.max(number) FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1),"
+		" (SELECT pg_catalog.max(number) FROM reservation.claim"
+		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND number IS NOT NULL"
+		" AND (state OPERATOR(pg_catalog.=) 'held' OR state OPERATOR(pg_catalog.=) 'finalized')))",
+		false, 1,
+	{INT4OID}},
+	[RSV_PLAN_UNITS_DELETE] = {
+		"DELETE FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1",
+		false, 1,
+	{INT4OID}},
+	[RSV_PLAN_CLAIMS_SETTLE] = {
+		"WITH settled AS ("
+		" UPDATE reservation.claim"
+		" SET state = CASE WHEN expires_at OPERATOR(pg_catalog.<=) $2 THEN 'lapsed' ELSE 'released' END"
+		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'held'"
+		" AND ($4 OR expires_at OPERATOR(pg_catalog.<=) $2)"
+		" RETURNING claim_id, quantity, state)"
+		" INSERT INTO reservation.log (at, transaction_id, pool_id, claim_id, quantity, event, actor)"
+		" SELECT $2, pg_catalog.pg_current_xact_id(), $1, claim_id, quantity, state, $3 FROM settled",
+		false, 4,
+	{INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID}},
+	[RSV_PLAN_CLAIMS_LIVE] = {
+		"SELECT FROM reservation.claim"
+		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND (state OPERATOR(pg_catalog.=) 'finalized'"
+		" OR state OPERATOR(pg_catalog.=) 'held' AND expires_at OPERATOR(pg_catalog.>) $2)"
+		" LIMIT 1",
+		false, 2,
+	{INT4OID, TIMESTAMPTZOID}},
+	[RSV_PLAN_STOCK_INSERT] = {
+		"INSERT INTO reservation.stock (pool_id, slot, quantity) VALUES ($1, 0, $2)",
+		false, 2,
+	{INT4OID, INT8OID}},
+	[RSV_PLAN_CONTRADICTIONS] = {
+		"SELECT pool, problem, expected, found, hint FROM reservation.contradictions"
+		" WHERE $1 IS NULL OR pool OPERATOR(pg_catalog.=) $1",
+		true, 1,
+	{TEXTOID}},
+};
+
+void
+rsv_plan_begin(RsvPlanSession *session)
+{
+	GetUserIdAndSecContext(&session->caller, &session->security_context);
+	SetUserIdAndSecContext(rsv_store_owner(),
+						   session->security_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	SPI_connect();
+}
+
+/* Runs a plan and returns the number of rows it read or wrote. */
+uint64
+rsv_plan_run(RsvPlan plan, Datum *values, const char *nulls)
+{
+	PlanInfo   *info = &plans[plan];
+	int			result;
+
+	if (info->plan == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare(info->text, info->nargs, info->types);
+
+		if (prepared == NULL)
+			elog(ERROR, "could not prepare plan %d: %s", plan, SPI_result_code_string(SPI_result));
+		SPI_keepplan(prepared);
+		info->plan = prepared;
+	}
+
+	if (info->read_only)
+		result = SPI_execute_plan(info->plan, values, nulls, true, 0);
+	else
+	{
+		Snapshot	now = rsv_store_now();
+
+		result = SPI_execute_snapshot(info->plan, values, nulls, now, InvalidSnapshot, false, true, 0);
+		rsv_store_forget(now);
+	}
+	if (result < 0)
+		elog(ERROR, "plan %d failed: %s", plan, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/* Runs a utility command that only the caller can put together, such as GRANT. */
+void
+rsv_plan_command(const char *command)
+{
+	int			result = SPI_execute(command, false, 0);
+
+	if (result != SPI_OK_UTILITY)
+		elog(ERROR, "command \"%s\" failed: %s", command, SPI_result_code_string(result));
+}
+
+/* A column, from 1, of the first row that the last plan returned. */
+Datum
+rsv_plan_value(int column, bool *isnull)
+{
+	Assert(SPI_processed >= 1);
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
+
+void
+rsv_plan_end(RsvPlanSession *session)
+{
+	SPI_finish();
+	SetUserIdAndSecContext(session->caller, session->security_context);
+}

@@ -1,0 +1,27 @@
+/*
+ * reservation.c
+ *	  Front door: what happens when the library is loaded, and its version.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "reservation.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	rsv_guc_init();
+}
+
+/* version() -> text: the version of the library, as in the control file */
+PG_FUNCTION_INFO_V1(rsv_version);
+Datum
+rsv_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(RESERVATION_VERSION));
+}

@@ -1,0 +1,424 @@
+/*
+ * settle.c
+ *	  What becomes of a claim: extend, release, finalize, refund, lapse.
+ *
+ * Each is a loop: read the newest version of the claim, decide, compare and
+ * set. The set waits for an unfinished transaction that is changing the same
+ * claim; if that one commits, the loop reads again. So of any number of callers
+ * exactly one makes the change, and the others see it made.
+ *
+ * A hold is judged by the time of the call, not by whether a sweep has run.
+ *
+ * Locks: the claim's row; before it, for a refund with a request id, the lock of
+ * that id, and for a late finalize in a pool with per_holder, the lock of the
+ * holder.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/uuid.h"
+
+#include "reservation.h"
+
+static void claim_now(const pg_uuid_t *claim_id, RsvClaim *claim);
+static bool settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now, const text *request_id);
+static void give_back(const RsvClaim *claim);
+static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *claim,
+							bool *replayed);
+static bool may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken);
+static void refuse_undecided(const RsvClaim *claim) pg_attribute_noreturn();
+static void answer_finalize(const char *status, const RsvClaim *claim, bool replayed, RsvAnswer *answer);
+static const char *refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, const text *request_id,
+						  RsvClaim *claim, bool *replayed);
+static int32 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of);
+
+/*
+ * extend(claim_id uuid, ttl interval) -> (status, claim_id, expires_at)
+ *
+ * Moves the end of a live hold to ttl from now, never to an earlier time.
+ */
+PG_FUNCTION_INFO_V1(rsv_extend);
+Datum
+rsv_extend(PG_FUNCTION_ARGS)
+{
+	static const char *const statuses[] = {"held", "finalized", "released", "lapsed", "finalized"};
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t  *claim_id;
+	Interval   *ttl;
+	TimestampTz end;
+	RsvAnswer	answer;
+	RsvClaim	claim;
+	bool		lapsed;
+
+	rsv_answer_begin(&answer, fcinfo);
+	claim_id = rsv_argument_claim_id(fcinfo, 0);
+	rsv_argument_required(fcinfo, 1, "ttl");
+	ttl = rsv_argument_ttl(fcinfo, 1, "ttl");
+	rsv_require_writable("extend");
+	end = rsv_time_after(now, ttl);
+	do
+	{
+		claim_now(claim_id, &claim);
+		lapsed = claim.state == RSV_HELD && claim.expires_at <= now;
+		if (claim.state != RSV_HELD || lapsed || claim.expires_at >= end)
+			break;
+		claim.expires_at = end;
+	} while (!settle(&claim, RSV_HELD, "extended", now, NULL));
+
+	rsv_answer_row(&answer,
+				   (Datum[]) {CStringGetTextDatum(statuses[lapsed ? RSV_LAPSED : claim.state]),
+				   UUIDPGetDatum(claim_id), TimestampTzGetDatum(claim.expires_at)},
+				   (bool[]) {false, false, false});
+	return (Datum) 0;
+}
+
+/* release(claim_id uuid) -> (status, claim_id, replayed) */
+PG_FUNCTION_INFO_V1(rsv_release);
+Datum
+rsv_release(PG_FUNCTION_ARGS)
+{
+	static const char *const statuses[] = {"released", "finalized", "released", "lapsed", "finalized"};
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t  *claim_id;
+	RsvAnswer	answer;
+	RsvClaim	claim;
+	bool		lapsed;
+	bool		replayed;
+
+	rsv_answer_begin(&answer, fcinfo);
+	claim_id = rsv_argument_claim_id(fcinfo, 0);
+	rsv_require_writable("release");
+	do
+	{
+		claim_now(claim_id, &claim);
+		lapsed = claim.state == RSV_HELD && claim.expires_at <= now;
+		replayed = claim.state == RSV_RELEASED;
+		if (claim.state != RSV_HELD || lapsed)
+			break;
+	} while (!settle(&claim, RSV_RELEASED, "released", now, NULL));
+
+	rsv_answer_row(&answer,
+				   (Datum[]) {CStringGetTextDatum(statuses[lapsed ? RSV_LAPSED : claim.state]),
+				   UUIDPGetDatum(claim_id), BoolGetDatum(replayed)},
+				   (bool[]) {false, false, false});
+	return (Datum) 0;
+}
+
+/*
+ * finalize(claim_id uuid, quantity bigint)
+ *		-> (status, claim_id, pool, number, quantity, holder, finalized_at, late, replayed)
+ *
+ * quantity NULL: all that is held. The commit is flushed to disk even if the
+ * session turned synchronous_commit off.
+ */
+PG_FUNCTION_INFO_V1(rsv_finalize);
+Datum
+rsv_finalize(PG_FUNCTION_ARGS)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t  *claim_id;
+	int64		quantity;
+	RsvAnswer	answer;
+	RsvClaim	claim;
+	const char *status;
+	bool		replayed;
+
+	rsv_answer_begin(&answer, fcinfo);
+	claim_id = rsv_argument_claim_id(fcinfo, 0);
+	quantity = PG_ARGISNULL(1) ? 0 : rsv_argument_int64(fcinfo, 1, "quantity", 1, PG_INT64_MAX);
+	rsv_require_writable("finalize");
+	status = finalize(claim_id, quantity, now, &claim, &replayed);
+	answer_finalize(status, &claim, replayed, &answer);
+	return (Datum) 0;
+}
+
+/*
+ * refund(claim_id uuid, quantity bigint, request_id text)
+ *		-> (status, claim_id, refunded, remaining, replayed)
+ *
+ * quantity NULL: the rest. The unit goes back to its pool.
+ */
+PG_FUNCTION_INFO_V1(rsv_refund);
+Datum
+rsv_refund(PG_FUNCTION_ARGS)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t  *claim_id;
+	int64		quantity;
+	RsvAnswer	answer;
+	RsvClaim	claim;
+	RsvRequest	request;
+	const char *status;
+	bool		replayed;
+	bool		refunded;
+
+	rsv_answer_begin(&answer, fcinfo);
+	claim_id = rsv_argument_claim_id(fcinfo, 0);
+	quantity = PG_ARGISNULL(1) ? 0 : rsv_argument_int64(fcinfo, 1, "quantity", 1, PG_INT64_MAX);
+	claim_now(claim_id, &claim);
+	rsv_request_begin(&request, claim.pool_id, "refund", rsv_argument_optional_name(fcinfo, 2, "request_id"));
+	rsv_require_writable("refund");
+	rsv_request_add_claim(&request, "claim_id", claim_id);
+	rsv_request_add_integer(&request, "quantity", quantity);
+	if (rsv_request_replay(&request, &answer, 0))
+		return (Datum) 0;
+
+	status = refund(claim_id, quantity, now, request.request_id, &claim, &replayed);
+	refunded = strcmp(status, "refunded") == 0;
+	if (refunded)
+		rsv_request_keep(&request, &answer);
+	rsv_answer_row(&answer,
+				   (Datum[]) {CStringGetTextDatum(status), UUIDPGetDatum(claim_id),
+				   Int64GetDatum(refunded ? claim.quantity : 0),
+				   Int64GetDatum(claim.state == RSV_FINALIZED ? claim.quantity : 0), BoolGetDatum(replayed)},
+				   (bool[]) {false, false, false, false, false});
+	rsv_request_save(&request, &answer, now);
+	return (Datum) 0;
+}
+
+/*
+ * sweep(max integer) -> (status, lapsed)
+ *
+ * Gives back up to max units whose hold is over, of all pools. Nothing depends
+ * on it: a lapsed unit is free for anyone at once. It keeps the books short.
+ */
+PG_FUNCTION_INFO_V1(rsv_sweep);
+Datum
+rsv_sweep(PG_FUNCTION_ARGS)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int32		max;
+	int32		lapsed = 0;
+	int32		pool_id = 0;
+	bool		found = true;
+	RsvAnswer	answer;
+	Snapshot	as_of;
+
+	rsv_answer_begin(&answer, fcinfo);
+	max = rsv_argument_int32(fcinfo, 0, "max", 1, RSV_SWEEP_BATCH_MAX);
+	rsv_require_writable("sweep");
+	as_of = rsv_store_now();
+	while (found && lapsed < max)
+	{
+		RsvKey		key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(pool_id)};
+		RsvScan		scan;
+		RsvClaim	first;
+
+		/* the earliest hold of the next pool that has any */
+		rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, &key, 1);
+		found = rsv_scan_next(&scan);
+		if (found)
+			rsv_claim_from_scan(&scan, &first);
+		rsv_scan_end(&scan);
+		if (!found)
+			break;
+		pool_id = first.pool_id;
+		if (first.expires_at <= now)
+			lapsed += sweep_pool(pool_id, max - lapsed, now, as_of);
+	}
+	rsv_store_forget(as_of);
+	CommandCounterIncrement();
+	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)}, (bool[]) {false, false});
+	return (Datum) 0;
+}
+
+/* Reads the claim as it is now; RS002 if there is none. */
+static void
+claim_now(const pg_uuid_t *claim_id, RsvClaim *claim)
+{
+	Snapshot	as_of = rsv_store_now();
+	bool		found;
+
+	CHECK_FOR_INTERRUPTS();
+	found = rsv_claim_read(claim_id, as_of, claim);
+	rsv_store_forget(as_of);
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_RSV_UNKNOWN_CLAIM),
+				 errmsg("claim %s does not exist",
+						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(claim_id)))),
+				 errhint("Pass a claim_id that claim_next or claim_unit returned, in a transaction that committed.")));
+}
+
+/* Makes the change, the log entry and the free unit; false: read again. */
+static bool
+settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now, const text *request_id)
+{
+	TransactionId holder;
+
+	if (rsv_claim_change(claim, state, true, &holder) != RSV_WRITTEN)
+		return false;
+	rsv_claim_log(claim, event, now, request_id);
+	if (state == RSV_RELEASED || state == RSV_REFUNDED)
+		give_back(claim);
+	CommandCounterIncrement();
+	return true;
+}
+
+/* Frees the unit, unless its pool is gone. */
+static void
+give_back(const RsvClaim *claim)
+{
+	RsvPool		pool;
+
+	rsv_pool_read(claim->pool_id, &pool);
+	if (!pool.dropped)
+		rsv_unit_free(claim);
+}
+
+/* Finalizes, and returns the status. quantity 0: all that is held. */
+static const char *
+finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *claim, bool *replayed)
+{
+	for (;;)
+	{
+		bool		unit_taken = false;
+		RsvState	state;
+
+		claim_now(claim_id, claim);
+		state = claim->state;
+		*replayed = state == RSV_FINALIZED || state == RSV_REFUNDED;
+		if (*replayed)
+			return "finalized";
+		if (state == RSV_RELEASED)
+			return "released";
+		if (quantity > claim->quantity)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("cannot finalize " INT64_FORMAT " of a claim of " INT64_FORMAT, quantity, claim->quantity),
+					 errhint("Pass at most what is held, or NULL for all of it.")));
+
+		if ((state == RSV_LAPSED || claim->expires_at <= now) && !may_be_late(claim, now, &unit_taken))
+		{
+			claim_now(claim_id, claim);
+			if (claim->state == state)
+				return "lapsed";
+			continue;
+		}
+		claim->finalized_at = now;
+		if (settle(claim, RSV_FINALIZED, "finalized", now, NULL))
+		{
+			ForceSyncCommit();
+			return "finalized";
+		}
+		if (unit_taken)
+		{
+			claim->state = RSV_LAPSED;
+			rsv_unit_free(claim);
+			CommandCounterIncrement();
+		}
+	}
+}
+
+/*
+ * May this hold be finalized after its time? It must pass what a new claim
+ * would, and if its unit was given back, get it again (unit_taken).
+ */
+static bool
+may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken)
+{
+	RsvPool		pool;
+	int64		units;
+	List	   *holds;
+	RsvSupply	supply;
+
+	rsv_pool_read(claim->pool_id, &pool);
+	if (pool.dropped)
+		return false;
+	if (pool.per_holder > 0)
+	{
+		uint64		key = rsv_lock_key("holder", pool.pool_id, claim->holder);
+
+		rsv_lock_keys(&key, 1);
+		if (!rsv_limit_holdings(&pool, claim->holder, now, &units, &holds))
+			refuse_undecided(claim);
+		if (units + claim->quantity > pool.per_holder)
+			return false;
+	}
+	if (claim->state == RSV_HELD)
+		return true;
+
+	supply = rsv_supply_take_unit(&pool, claim->number, now,
+								  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), rsv_claim_wait_ms));
+	if (supply == RSV_UNDECIDED)
+		refuse_undecided(claim);
+	*unit_taken = supply == RSV_TAKEN;
+	return *unit_taken;
+}
+
+static void
+refuse_undecided(const RsvClaim *claim)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("could not decide whether claim %s can be finalized after it lapsed",
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&claim->claim_id)))),
+			 errdetail("An unfinished transaction holds its unit or changes what its holder has."),
+			 errhint("Try again when that transaction has ended.")));
+}
+
+static void
+answer_finalize(const char *status, const RsvClaim *claim, bool replayed, RsvAnswer *answer)
+{
+	bool		finalized = claim->state == RSV_FINALIZED || claim->state == RSV_REFUNDED;
+	RsvPool		pool;
+
+	rsv_pool_read(claim->pool_id, &pool);
+	rsv_answer_row(answer,
+				   (Datum[]) {CStringGetTextDatum(status), UUIDPGetDatum(&claim->claim_id),
+				   PointerGetDatum(pool.name), Int32GetDatum(claim->number), Int64GetDatum(claim->quantity),
+				   PointerGetDatum(claim->holder), TimestampTzGetDatum(claim->finalized_at),
+				   BoolGetDatum(finalized && claim->expires_at <= claim->finalized_at), BoolGetDatum(replayed)},
+				   (bool[]) {false, false, false, !claim->numbered, false, false, !finalized, false, false});
+}
+
+/* Refunds, and returns the status. quantity 0: the rest. */
+static const char *
+refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, const text *request_id, RsvClaim *claim,
+	   bool *replayed)
+{
+	do
+	{
+		claim_now(claim_id, claim);
+		*replayed = claim->state == RSV_REFUNDED && quantity == 0;
+		if (*replayed)
+			return "refunded";
+		if (claim->state == RSV_REFUNDED || (claim->state == RSV_FINALIZED && quantity > claim->quantity))
+			return "exceeds";
+		if (claim->state != RSV_FINALIZED)
+			return "not_finalized";
+	} while (!settle(claim, RSV_REFUNDED, "refunded", now, request_id));
+	ForceSyncCommit();
+	return "refunded";
+}
+
+/* Gives back up to max lapsed units of one pool. Passes over what is locked. */
+static int32
+sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
+{
+	RsvKey		keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
+		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
+	};
+	int32		lapsed = 0;
+	RsvScan		scan;
+
+	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
+	while (lapsed < max && rsv_scan_next(&scan))
+	{
+		RsvClaim	claim;
+		TransactionId holder;
+
+		CHECK_FOR_INTERRUPTS();
+		rsv_claim_from_scan(&scan, &claim);
+		if (rsv_claim_lapse(&claim, now, &holder) != RSV_WRITTEN)
+			continue;
+		rsv_unit_free(&claim);
+		lapsed++;
+	}
+	rsv_scan_end(&scan);
+	return lapsed;
+}

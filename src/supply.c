@@ -1,0 +1,357 @@
+/*
+ * supply.c
+ *	  Finding free units and taking them.
+ *
+ * Free is what has a row in reservation.available, and what is held by a claim
+ * whose time is over. Both are walked together in the order of their numbers,
+ * and each unit is taken by one row operation that does not wait: deleting the
+ * free row, or ending the old hold. What an unfinished transaction has its hand
+ * on is passed over; that is SKIP LOCKED in one step.
+ *
+ * Invariant: "gone" is said only of an instant. The walk is not one (a unit may
+ * come free behind it while the last one ahead of it is taken), so before we
+ * say gone, a snapshot taken before the walk must agree that too little was
+ * free, and nothing may be in flight. If they disagree, somebody else has made
+ * progress and we walk again.
+ *
+ * Several units are all or none: they are taken in a subtransaction, whose
+ * rollback frees them at once for others.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "reservation.h"
+
+/* One walk. */
+typedef struct Walk
+{
+	const RsvPool *pool;
+	TimestampTz now;
+	int32		wanted;
+	int32		taken;
+	int32	   *numbers;		/* of the units taken */
+	RsvClaim   *lapsed;			/* holds whose time is over, by number */
+	int			nlapsed;
+	int			next_lapsed;
+	RsvInFlight in_flight;
+} Walk;
+
+static void walk_units(Walk *walk, Snapshot as_of);
+static void walk_all_or_none(Walk *walk, Snapshot as_of);
+static void take_lapsed(Walk *walk, int32 up_to);
+static void take_free(Walk *walk, RsvScan *scan);
+static void take_new(Walk *walk);
+static void lapsed_list(Walk *walk, Snapshot as_of);
+static int	compare_numbers(const void *a, const void *b);
+static int64 count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough);
+static bool unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of);
+static bool unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim);
+static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now, RsvInFlight *in_flight,
+						   RsvSupply *answer);
+
+/*
+ * Takes the lowest free units, all or none. If they are gone, or still
+ * undecided at the deadline, *available says how many were free.
+ */
+RsvSupply
+rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now, TimestampTz deadline, int32 *numbers,
+				int64 *available)
+{
+	for (;;)
+	{
+		Walk		attempt = {.pool = pool,.now = now,.wanted = count,.numbers = numbers};
+		Snapshot	as_of = rsv_store_now();
+		bool		gone = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (count == 1)
+			walk_units(&attempt, as_of);
+		else
+			walk_all_or_none(&attempt, as_of);
+		if (attempt.taken < count && !attempt.in_flight.any)
+			gone = pool->open || count_as_of(pool, now, as_of, count) < count;
+		rsv_store_forget(as_of);
+
+		*available = attempt.taken;
+		if (attempt.taken == count)
+			return RSV_TAKEN;
+		if (gone)
+			return RSV_GONE;
+		if (attempt.in_flight.any && !rsv_in_flight_wait(&attempt.in_flight, deadline))
+			return RSV_UNDECIDED;
+	}
+}
+
+/* Takes one unit by its number. A number that the pool does not have: 22023. */
+RsvSupply
+rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz now, TimestampTz deadline)
+{
+	for (;;)
+	{
+		RsvInFlight in_flight = {0};
+		RsvSupply	answer;
+
+		CHECK_FOR_INTERRUPTS();
+		if (take_unit_once(pool, number, now, &in_flight, &answer))
+			return answer;
+		if (in_flight.any && !rsv_in_flight_wait(&in_flight, deadline))
+			return RSV_UNDECIDED;
+	}
+}
+
+/* How many units are free now, lapsed holds included. */
+int64
+rsv_supply_count(const RsvPool *pool, TimestampTz now)
+{
+	Snapshot	as_of = rsv_store_now();
+	int64		count = count_as_of(pool, now, as_of, PG_INT64_MAX);
+
+	rsv_store_forget(as_of);
+	return count;
+}
+
+static void
+walk_all_or_none(Walk *attempt, Snapshot as_of)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	walk_units(attempt, as_of);
+	if (attempt->taken == attempt->wanted)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+/* Walks the free rows and the lapsed holds together, lowest number first. */
+static void
+walk_units(Walk *walk, Snapshot as_of)
+{
+	RsvKey		key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)};
+	RsvScan		scan;
+
+	lapsed_list(walk, as_of);
+	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, NULL, &key, 1);
+	while (walk->taken < walk->wanted)
+	{
+		bool		found = rsv_scan_next(&scan);
+
+		take_lapsed(walk, found ? DatumGetInt32(scan.slot->tts_values[1]) : PG_INT32_MAX);
+		if (!found)
+			break;
+		if (walk->taken < walk->wanted)
+			take_free(walk, &scan);
+	}
+	rsv_scan_end(&scan);
+
+	if (walk->pool->open)
+		take_new(walk);
+}
+
+/* Takes the lapsed holds with numbers up to this one. */
+static void
+take_lapsed(Walk *walk, int32 up_to)
+{
+	while (walk->taken < walk->wanted && walk->next_lapsed < walk->nlapsed)
+	{
+		RsvClaim   *claim = &walk->lapsed[walk->next_lapsed];
+		TransactionId holder;
+		RsvWrite	result;
+
+		if (claim->number > up_to)
+			return;
+		walk->next_lapsed++;
+		result = rsv_claim_lapse(claim, walk->now, &holder);
+		if (result == RSV_WRITTEN)
+			walk->numbers[walk->taken++] = claim->number;
+		else if (result == RSV_BUSY)
+			rsv_in_flight_add(&walk->in_flight, holder);
+	}
+}
+
+/* Takes the free unit that the scan stands on, unless somebody else has. */
+static void
+take_free(Walk *walk, RsvScan *scan)
+{
+	TransactionId holder = scan->holder;
+	RsvWrite	result = TransactionIdIsValid(holder) ? RSV_BUSY : rsv_scan_delete(scan, &holder);
+
+	if (result == RSV_WRITTEN)
+		walk->numbers[walk->taken++] = DatumGetInt32(scan->slot->tts_values[1]);
+	else if (result == RSV_BUSY)
+		rsv_in_flight_add(&walk->in_flight, holder);
+}
+
+/*
+ * Open edition: makes new units, so there is always another. A sequence that
+ * lost its latest values in a crash repeats numbers; those are stepped over.
+ */
+static void
+take_new(Walk *walk)
+{
+	while (walk->taken < walk->wanted)
+	{
+		int64		number = rsv_sequence_next(walk->pool);
+		Snapshot	as_of;
+		RsvClaim	claim;
+
+		CHECK_FOR_INTERRUPTS();
+		if (number > PG_INT32_MAX)
+			return;
+		as_of = rsv_store_now();
+		if (!unit_is_free(walk->pool, (int32) number, as_of) &&
+			!unit_live_claim(walk->pool, (int32) number, as_of, &claim))
+			walk->numbers[walk->taken++] = (int32) number;
+		rsv_store_forget(as_of);
+	}
+}
+
+/* Lists the holds whose time is over, a bounded batch of those first to lapse. */
+static void
+lapsed_list(Walk *walk, Snapshot as_of)
+{
+	RsvKey		keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)},
+		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(walk->now)},
+	};
+	int			most = Max(RSV_LAPSED_BATCH_MAX, walk->wanted);
+	int			room = 0;
+	RsvScan		scan;
+
+	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
+	while (walk->nlapsed < most && rsv_scan_next(&scan))
+	{
+		if (walk->nlapsed == room)
+		{
+			room = walk->lapsed == NULL ? RSV_LAPSED_BATCH_MAX : room * 2;
+			walk->lapsed = walk->lapsed == NULL ? palloc(sizeof(RsvClaim) * room)
+				: repalloc(walk->lapsed, sizeof(RsvClaim) * room);
+		}
+		rsv_claim_from_scan(&scan, &walk->lapsed[walk->nlapsed++]);
+	}
+	rsv_scan_end(&scan);
+	if (walk->nlapsed > 1)
+		qsort(walk->lapsed, walk->nlapsed, sizeof(RsvClaim), compare_numbers);
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	int32		left = ((const RsvClaim *) a)->number;
+	int32		right = ((const RsvClaim *) b)->number;
+
+	return (left > right) - (left < right);
+}
+
+/* Counts what was free at an instant, lapsed holds included, up to enough. */
+static int64
+count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough)
+{
+	RsvKey		keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
+		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
+	};
+	RsvScan		scan;
+	int64		count = 0;
+
+	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, as_of, keys, 1);
+	while (count < enough && rsv_scan_next(&scan))
+		count++;
+	rsv_scan_end(&scan);
+	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, 2);
+	while (count < enough && rsv_scan_next(&scan))
+		count++;
+	rsv_scan_end(&scan);
+	return count;
+}
+
+static bool
+unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of)
+{
+	RsvKey		keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
+	};
+	RsvScan		scan;
+	bool		found;
+
+	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, as_of, keys, lengthof(keys));
+	found = rsv_scan_next(&scan);
+	rsv_scan_end(&scan);
+	return found;
+}
+
+static bool
+unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim)
+{
+	RsvKey		keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
+	};
+	RsvScan		scan;
+	bool		found;
+
+	rsv_scan_begin(&scan, RSV_CLAIM_LIVE, as_of, keys, lengthof(keys));
+	found = rsv_scan_next(&scan);
+	if (found)
+		rsv_claim_from_scan(&scan, claim);
+	rsv_scan_end(&scan);
+	return found;
+}
+
+/*
+ * One look at one unit. True if that decided it; otherwise something is in
+ * flight, or somebody was quicker and we have to look again.
+ */
+static bool
+take_unit_once(const RsvPool *pool, int32 number, TimestampTz now, RsvInFlight *in_flight, RsvSupply *answer)
+{
+	RsvKey		keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
+	};
+	Walk		attempt = {.pool = pool,.now = now,.wanted = 1,.numbers = &number};
+	Snapshot	as_of = rsv_store_now();
+	RsvClaim	claim;
+	RsvScan		scan;
+	bool		live = false;
+	bool		known;
+
+	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, NULL, keys, lengthof(keys));
+	while (attempt.taken == 0 && rsv_scan_next(&scan))
+		take_free(&attempt, &scan);
+	rsv_scan_end(&scan);
+
+	if (attempt.taken == 0 && unit_live_claim(pool, number, as_of, &claim))
+	{
+		live = claim.state == RSV_FINALIZED || claim.expires_at > now;
+		if (!live)
+		{
+			attempt.lapsed = &claim;
+			attempt.nlapsed = 1;
+			take_lapsed(&attempt, number);
+		}
+		known = true;
+	}
+	else
+		known = attempt.taken == 1 || attempt.in_flight.any || unit_is_free(pool, number, as_of);
+	rsv_store_forget(as_of);
+
+	if (!known)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("pool \"%s\" has no number %d", rsv_text_display(pool->name), number),
+				 errhint("reservation.units lists the numbers of a pool; add_units makes more.")));
+	*in_flight = attempt.in_flight;
+	*answer = attempt.taken == 1 ? RSV_TAKEN : RSV_GONE;
+	return attempt.taken == 1 || (live && !in_flight->any);
+}
