@@ -16,22 +16,17 @@
 
 /* What each level adds, as it stands between GRANT and TO. */
 static const char *const read_grants[] = {
-	"USAGE ON SCHEMA reservation",
-	"SELECT ON reservation.pool_status, reservation.units",
-	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify",
-	NULL
-};
+	"USAGE ON SCHEMA reservation", "SELECT ON reservation.pool_status, reservation.units",
+	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify", NULL};
 static const char *const claim_grants[] = {
 	"SELECT ON reservation.claims",
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.extend,"
 	" reservation.release, reservation.finalize, reservation.refund, reservation.sweep",
-	NULL
-};
+	NULL};
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
 	" reservation.drop_pool, reservation.grant_access",
-	NULL
-};
+	NULL};
 static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};
 static const char *const level_names[] = {"read", "claim", "admin"};
 
@@ -40,11 +35,11 @@ PG_FUNCTION_INFO_V1(rsv_grant_access);
 Datum
 rsv_grant_access(PG_FUNCTION_ARGS)
 {
-	RsvAnswer	answer;
+	RsvAnswer answer;
 	RsvPlanSession session;
 	const char *role;
-	char	   *level;
-	int			last;
+	char *level;
+	int last;
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_argument_required(fcinfo, 0, "role");
@@ -65,7 +60,9 @@ rsv_grant_access(PG_FUNCTION_ARGS)
 		for (const char *const *grant = levels[i]; *grant != NULL; grant++)
 			rsv_plan_command(psprintf("GRANT %s TO %s", *grant, role));
 	rsv_plan_end(&session);
-	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("granted"), PG_GETARG_DATUM(0),
-				   CStringGetTextDatum(level)}, (bool[]) {false, false, false});
+	rsv_answer_row(
+		&answer,
+		(Datum[]) {CStringGetTextDatum("granted"), PG_GETARG_DATUM(0), CStringGetTextDatum(level)},
+		(bool[]) {false, false, false});
 	return (Datum) 0;
 }

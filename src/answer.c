@@ -47,10 +47,11 @@ rsv_answer_keep(RsvAnswer *answer)
 void
 rsv_answer_row(RsvAnswer *answer, const Datum *values, const bool *nulls)
 {
-	TupleDesc	columns = answer->result->setDesc;
-	bool		first = true;
+	TupleDesc columns = answer->result->setDesc;
+	bool first = true;
 
-	tuplestore_putvalues(answer->result->setResult, columns, unconstify(Datum *, values), unconstify(bool *, nulls));
+	tuplestore_putvalues(answer->result->setResult, columns, unconstify(Datum *, values),
+						 unconstify(bool *, nulls));
 	if (answer->json == NULL)
 		return;
 
@@ -84,11 +85,11 @@ rsv_answer_kept(RsvAnswer *answer)
 void
 rsv_answer_repeat(RsvAnswer *answer, Datum kept)
 {
-	TupleDesc	columns = answer->result->setDesc;
-	Jsonb	   *rows = DatumGetJsonbP(kept);
-	int			nrows = JB_ROOT_COUNT(rows);
-	Datum	   *values = palloc(sizeof(Datum) * columns->natts);
-	bool	   *nulls = palloc(sizeof(bool) * columns->natts);
+	TupleDesc columns = answer->result->setDesc;
+	Jsonb *rows = DatumGetJsonbP(kept);
+	int nrows = JB_ROOT_COUNT(rows);
+	Datum *values = palloc(sizeof(Datum) * columns->natts);
+	bool *nulls = palloc(sizeof(bool) * columns->natts);
 
 	for (int row = 0; row < nrows; row++)
 	{
@@ -114,8 +115,8 @@ rsv_answer_repeat(RsvAnswer *answer, Datum kept)
 static char *
 column_text(Oid type, Datum value)
 {
-	Oid			output;
-	bool		varlena;
+	Oid output;
+	bool varlena;
 
 	if (type == TIMESTAMPTZOID)
 		return JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, type, NULL);
@@ -128,15 +129,15 @@ static bool
 column_read(Form_pg_attribute column, JsonbContainer *row, Datum *value)
 {
 	const char *name = NameStr(column->attname);
-	JsonbValue	found;
-	Oid			input;
-	Oid			parameter;
+	JsonbValue found;
+	Oid input;
+	Oid parameter;
 
 	if (getKeyJsonValueFromContainer(row, name, strlen(name), &found) == NULL)
 		return false;
 	Assert(found.type == jbvString);
 	getTypeInputInfo(column->atttypid, &input, &parameter);
-	*value = OidInputFunctionCall(input, pnstrdup(found.val.string.val, found.val.string.len), parameter,
-								  column->atttypmod);
+	*value = OidInputFunctionCall(input, pnstrdup(found.val.string.val, found.val.string.len),
+								  parameter, column->atttypmod);
 	return true;
 }

@@ -25,8 +25,7 @@ rsv_argument_required(FunctionCallInfo fcinfo, int argument, const char *what)
 {
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not be null", what),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be null", what),
 				 errhint("Pass a value for %s.", what)));
 }
 
@@ -34,7 +33,7 @@ rsv_argument_required(FunctionCallInfo fcinfo, int argument, const char *what)
 text *
 rsv_argument_name(FunctionCallInfo fcinfo, int argument, const char *what)
 {
-	text	   *name;
+	text *name;
 
 	rsv_argument_required(fcinfo, argument, what);
 	name = PG_GETARG_TEXT_PP(argument);
@@ -81,13 +80,14 @@ rsv_argument_claim_id(FunctionCallInfo fcinfo, int argument)
 Interval *
 rsv_argument_ttl(FunctionCallInfo fcinfo, int argument, const char *what)
 {
-	Interval   *ttl;
-	Interval	zero = {0};
+	Interval *ttl;
+	Interval zero = {0};
 
 	if (PG_ARGISNULL(argument))
 		return NULL;
 	ttl = PG_GETARG_INTERVAL_P(argument);
-	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(ttl), IntervalPGetDatum(&zero))) <= 0)
+	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(ttl),
+										  IntervalPGetDatum(&zero))) <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be longer than zero", what),
@@ -99,17 +99,19 @@ rsv_argument_ttl(FunctionCallInfo fcinfo, int argument, const char *what)
 TimestampTz
 rsv_argument_deadline(FunctionCallInfo fcinfo, int argument, TimestampTz now)
 {
-	Interval   *wait;
-	Interval	zero = {0};
+	Interval *wait;
+	Interval zero = {0};
 
 	if (PG_ARGISNULL(argument))
 		return TimestampTzPlusMilliseconds(now, rsv_claim_wait_ms);
 	wait = PG_GETARG_INTERVAL_P(argument);
-	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(wait), IntervalPGetDatum(&zero))) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("wait must not be negative"),
-				 errhint("Pass '0' not to wait at all, or NULL for the setting reservation.claim_wait.")));
+	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(wait),
+										  IntervalPGetDatum(&zero))) < 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("wait must not be negative"),
+			 errhint(
+				 "Pass '0' not to wait at all, or NULL for the setting reservation.claim_wait.")));
 	return rsv_time_after(now, wait);
 }
 
@@ -117,13 +119,14 @@ rsv_argument_deadline(FunctionCallInfo fcinfo, int argument, TimestampTz now)
 TimestampTz
 rsv_time_after(TimestampTz now, const Interval *length)
 {
-	double		approximate = (double) now + (double) length->time + (double) length->day * USECS_PER_DAY +
+	double approximate = (double) now + (double) length->time +
+		(double) length->day * USECS_PER_DAY +
 		(double) length->month * DAYS_PER_MONTH * USECS_PER_DAY;
 
 	if (approximate >= RSV_FOREVER)
 		return DT_NOEND;
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
-												   IntervalPGetDatum((Interval *) length)));
+	return DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum((Interval *) length)));
 }
 
 /*
@@ -134,10 +137,12 @@ void
 rsv_require_writable(const char *function)
 {
 	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot execute %s on a standby", function),
-				 errhint("Call it on the primary server. availability, pool_status and verify work here.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+			 errmsg("cannot execute %s on a standby", function),
+			 errhint(
+				 "Call it on the primary. availability, pool_status and verify work here.")));
 	if (XactReadOnly)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
@@ -149,8 +154,8 @@ rsv_require_writable(const char *function)
 char *
 rsv_text_display(const text *value)
 {
-	int			length = VARSIZE_ANY_EXHDR(value);
-	int			shown = pg_mbcliplen(VARDATA_ANY(value), length, 64);
+	int length = VARSIZE_ANY_EXHDR(value);
+	int shown = pg_mbcliplen(VARDATA_ANY(value), length, 64);
 
 	return psprintf("%.*s%s", shown, VARDATA_ANY(value), shown < length ? "..." : "");
 }
@@ -159,9 +164,10 @@ static void
 check_range(const char *what, int64 value, int64 min, int64 max)
 {
 	if (value < min || value > max)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be between " INT64_FORMAT " and " INT64_FORMAT ", not " INT64_FORMAT,
-						what, min, max, value),
-				 errhint("Call with a %s in that range.", what)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s must be between " INT64_FORMAT " and " INT64_FORMAT ", not " INT64_FORMAT,
+					what, min, max, value),
+			 errhint("Call with a %s in that range.", what)));
 }

@@ -18,11 +18,11 @@ PG_FUNCTION_INFO_V1(rsv_verify);
 Datum
 rsv_verify(PG_FUNCTION_ARGS)
 {
-	text	   *name;
-	RsvPool		pool;
-	RsvAnswer	answer;
+	text *name;
+	RsvPool pool;
+	RsvAnswer answer;
 	RsvPlanSession session;
-	Datum		argument;
+	Datum argument;
 
 	rsv_answer_begin(&answer, fcinfo);
 	name = rsv_argument_optional_name(fcinfo, 0, "pool");
@@ -33,8 +33,8 @@ rsv_verify(PG_FUNCTION_ARGS)
 	rsv_plan_run(RSV_PLAN_CONTRADICTIONS, &argument, name == NULL ? "n" : NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Datum		values[5];
-		bool		nulls[5];
+		Datum values[5];
+		bool nulls[5];
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
 		rsv_answer_row(&answer, values, nulls);

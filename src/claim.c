@@ -20,13 +20,13 @@
 typedef struct Order
 {
 	const char *function;
-	text	   *pool_name;
-	text	   *holder;
-	bool		named;			/* one unit, by its number */
-	int32		number;
-	int32		count;
-	Interval   *ttl;			/* NULL: the pool's, or the setting */
-	text	   *request_id;		/* NULL: the call is not repeatable */
+	text *pool_name;
+	text *holder;
+	bool named; /* one unit, by its number */
+	int32 number;
+	int32 count;
+	Interval *ttl;    /* NULL: the pool's, or the setting */
+	text *request_id; /* NULL: the call is not repeatable */
 	TimestampTz now;
 	TimestampTz deadline;
 } Order;
@@ -51,9 +51,10 @@ static const char *closed_reason(const RsvPool *pool, TimestampTz now);
 static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
 static void give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer);
 static TimestampTz hold_end(const Order *order, const RsvPool *pool);
-static void refuse(const Order *order, const RsvPool *pool, const char *status, int64 available, RsvAnswer *answer);
-static void answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim, Snapshot as_of,
-						 RsvAnswer *answer);
+static void refuse(const Order *order, const RsvPool *pool, const char *status, int64 available,
+				   RsvAnswer *answer);
+static void answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim,
+						 Snapshot as_of, RsvAnswer *answer);
 
 /*
  * claim_next(pool text, holder text, count integer, ttl interval, request_id text, wait interval)
@@ -66,8 +67,8 @@ PG_FUNCTION_INFO_V1(rsv_claim_next);
 Datum
 rsv_claim_next(PG_FUNCTION_ARGS)
 {
-	Order		order = {.function = "claim_next",.now = GetCurrentTimestamp()};
-	RsvAnswer	answer;
+	Order order = {.function = "claim_next", .now = GetCurrentTimestamp()};
+	RsvAnswer answer;
 
 	rsv_answer_begin(&answer, fcinfo);
 	order.pool_name = rsv_argument_name(fcinfo, 0, "pool");
@@ -91,8 +92,9 @@ PG_FUNCTION_INFO_V1(rsv_claim_unit);
 Datum
 rsv_claim_unit(PG_FUNCTION_ARGS)
 {
-	Order		order = {.function = "claim_unit",.count = 1,.named = true,.now = GetCurrentTimestamp()};
-	RsvAnswer	answer;
+	Order order = {
+		.function = "claim_unit", .count = 1, .named = true, .now = GetCurrentTimestamp()};
+	RsvAnswer answer;
 
 	rsv_answer_begin(&answer, fcinfo);
 	order.pool_name = rsv_argument_name(fcinfo, 0, "pool");
@@ -108,12 +110,12 @@ rsv_claim_unit(PG_FUNCTION_ARGS)
 static void
 claim(Order *order, RsvAnswer *answer)
 {
-	RsvPool		pool;
-	RsvRequest	request;
+	RsvPool pool;
+	RsvRequest request;
 	const char *closed;
-	int32	   *numbers;
-	int64		available = 0;
-	RsvSupply	supply;
+	int32 *numbers;
+	int64 available = 0;
+	RsvSupply supply;
 
 	rsv_require_writable(order->function);
 	rsv_pool_find(order->pool_name, &pool);
@@ -127,7 +129,8 @@ claim(Order *order, RsvAnswer *answer)
 		rsv_request_add_integer(&request, "count", order->count);
 	rsv_request_add_interval(&request, "ttl", order->ttl);
 	if (rsv_request_replay(&request, answer,
-						   pool.per_holder > 0 ? rsv_lock_key("holder", pool.pool_id, order->holder) : 0))
+						   pool.per_holder > 0 ? rsv_lock_key("holder", pool.pool_id, order->holder)
+											   : 0))
 		return;
 
 	closed = closed_reason(&pool, order->now);
@@ -144,11 +147,13 @@ claim(Order *order, RsvAnswer *answer)
 	if (order->named)
 		supply = rsv_supply_take_unit(&pool, order->number, order->now, order->deadline);
 	else
-		supply = rsv_supply_take(&pool, order->count, order->now, order->deadline, numbers, &available);
+		supply =
+			rsv_supply_take(&pool, order->count, order->now, order->deadline, numbers, &available);
 	if (supply == RSV_UNDECIDED)
 		refuse(order, &pool, "busy", order->named ? -1 : available, answer);
 	else if (supply == RSV_GONE)
-		refuse(order, &pool, order->named ? "taken" : "sold_out", order->named ? -1 : available, answer);
+		refuse(order, &pool, order->named ? "taken" : "sold_out", order->named ? -1 : available,
+			   answer);
 	else
 	{
 		rsv_request_keep(&request, answer);
@@ -176,11 +181,11 @@ closed_reason(const RsvPool *pool, TimestampTz now)
 static bool
 within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer)
 {
-	int64		units;
-	List	   *holds;
-	List	   *same = NIL;
-	ListCell   *cell;
-	Snapshot	as_of;
+	int64 units;
+	List *holds;
+	List *same = NIL;
+	ListCell *cell;
+	Snapshot as_of;
 
 	if (pool->per_holder == 0)
 		return true;
@@ -194,7 +199,7 @@ within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer)
 
 	foreach(cell, holds)
 	{
-		RsvClaim   *hold = lfirst(cell);
+		RsvClaim *hold = lfirst(cell);
 
 		if (!order->named || hold->number == order->number)
 			same = lappend(same, hold);
@@ -215,8 +220,8 @@ within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer)
 static void
 give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer)
 {
-	Snapshot	as_of = rsv_store_now();
-	RsvClaim	hold = {
+	Snapshot as_of = rsv_store_now();
+	RsvClaim hold = {
 		.claimed_at = order->now,
 		.expires_at = hold_end(order, pool),
 		.quantity = 1,
@@ -240,7 +245,7 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 static TimestampTz
 hold_end(const Order *order, const RsvPool *pool)
 {
-	Interval	setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
+	Interval setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
 
 	if (order->ttl != NULL)
 		return rsv_time_after(order->now, order->ttl);
@@ -249,10 +254,11 @@ hold_end(const Order *order, const RsvPool *pool)
 
 /* Answers with a refusal; available < 0: it has to be counted. */
 static void
-refuse(const Order *order, const RsvPool *pool, const char *status, int64 available, RsvAnswer *answer)
+refuse(const Order *order, const RsvPool *pool, const char *status, int64 available,
+	   RsvAnswer *answer)
 {
-	Datum		values[ANSWER_COLUMNS] = {0};
-	bool		nulls[ANSWER_COLUMNS];
+	Datum values[ANSWER_COLUMNS] = {0};
+	bool nulls[ANSWER_COLUMNS];
 
 	memset(nulls, true, sizeof(nulls));
 	values[ANSWER_STATUS] = CStringGetTextDatum(status);
@@ -263,7 +269,8 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 	nulls[ANSWER_HOLDER] = false;
 	if (!pool->open)
 	{
-		values[ANSWER_AVAILABLE] = Int64GetDatum(available >= 0 ? available : rsv_supply_count(pool, order->now));
+		values[ANSWER_AVAILABLE] =
+			Int64GetDatum(available >= 0 ? available : rsv_supply_count(pool, order->now));
 		nulls[ANSWER_AVAILABLE] = false;
 	}
 	values[ANSWER_REPLAYED] = BoolGetDatum(false);
@@ -273,11 +280,12 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 
 /* Answers with a claim. */
 static void
-answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim, Snapshot as_of, RsvAnswer *answer)
+answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim, Snapshot as_of,
+			 RsvAnswer *answer)
 {
-	Datum		values[ANSWER_COLUMNS];
-	bool		nulls[ANSWER_COLUMNS] = {false};
-	text	   *label = pool->labelled ? rsv_pool_label(pool, claim->number, as_of) : NULL;
+	Datum values[ANSWER_COLUMNS];
+	bool nulls[ANSWER_COLUMNS] = {false};
+	text *label = pool->labelled ? rsv_pool_label(pool, claim->number, as_of) : NULL;
 
 	values[ANSWER_STATUS] = CStringGetTextDatum(status);
 	values[ANSWER_CLAIM_ID] = UUIDPGetDatum(&claim->claim_id);

@@ -13,9 +13,9 @@
 /* PostgreSQL 16 told updates of summarizing indexes apart */
 #if PG_VERSION_NUM < 160000
 typedef bool TU_UpdateIndexes;
-#define TU_None false
+#define TU_None        false
 #define TU_Summarizing false
-#define ExecInsertIndexTuples(rri, slot, estate, update, noDupErr, conflict, arbiters, summarizing) \
+#define ExecInsertIndexTuples(rri, slot, estate, update, noDupErr, conflict, arbiters, summarize) \
 	(ExecInsertIndexTuples)(rri, slot, estate, update, noDupErr, conflict, arbiters)
 #endif
 
@@ -25,4 +25,4 @@ typedef bool TU_UpdateIndexes;
 	(index_beginscan)(table, index, snapshot, nkeys, norderbys)
 #endif
 
-#endif							/* RESERVATION_COMPAT_H */
+#endif /* RESERVATION_COMPAT_H */

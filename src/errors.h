@@ -8,6 +8,6 @@
 #include "utils/elog.h"
 
 #define ERRCODE_RSV_REQUEST_REUSED MAKE_SQLSTATE('R', 'S', '0', '0', '1')
-#define ERRCODE_RSV_UNKNOWN_CLAIM MAKE_SQLSTATE('R', 'S', '0', '0', '2')
+#define ERRCODE_RSV_UNKNOWN_CLAIM  MAKE_SQLSTATE('R', 'S', '0', '0', '2')
 
-#endif							/* RESERVATION_ERRORS_H */
+#endif /* RESERVATION_ERRORS_H */

@@ -11,20 +11,19 @@
 
 #include "reservation.h"
 
-int			rsv_hold_ttl_s = 600;
-int			rsv_claim_wait_ms = 2000;
+int rsv_hold_ttl_s = 600;
+int rsv_claim_wait_ms = 2000;
 
 void
 rsv_guc_init(void)
 {
-	DefineCustomIntVariable("reservation.hold_ttl",
-							"How long a hold lives when neither the call nor the pool says.",
-							NULL, &rsv_hold_ttl_s, 600, 1, INT_MAX,
-							PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
-	DefineCustomIntVariable("reservation.claim_wait",
-							"How long a claim waits for unfinished transactions that hold the last units.",
-							"Zero: it does not wait, and answers \"busy\".",
-							&rsv_claim_wait_ms, 2000, 0, INT_MAX,
-							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"reservation.hold_ttl", "How long a hold lives when neither the call nor the pool says.",
+		NULL, &rsv_hold_ttl_s, 600, 1, INT_MAX, PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"reservation.claim_wait",
+		"How long a claim waits for unfinished transactions that hold the last units.",
+		"Zero: it does not wait, and answers \"busy\".", &rsv_claim_wait_ms, 2000, 0, INT_MAX,
+		PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("reservation");
 }

@@ -21,9 +21,9 @@
 void
 rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool_name)
 {
-	uint64		epoch_ms = (uint64) now / 1000 +
+	uint64 epoch_ms = (uint64) now / 1000 +
 		(uint64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
-	pg_crc32c	hash;
+	pg_crc32c hash;
 
 	INIT_CRC32C(hash);
 	COMP_CRC32C(hash, VARDATA_ANY(pool_name), VARSIZE_ANY_EXHDR(pool_name));

@@ -76,23 +76,25 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->claim_id = *DatumGetUUIDP(values[CLAIM_CLAIM_ID]);
 	claim->claimed_at = DatumGetTimestampTz(values[CLAIM_CLAIMED_AT]);
 	claim->expires_at = DatumGetTimestampTz(values[CLAIM_EXPIRES_AT]);
-	claim->finalized_at = nulls[CLAIM_FINALIZED_AT] ? 0 : DatumGetTimestampTz(values[CLAIM_FINALIZED_AT]);
+	claim->finalized_at =
+		nulls[CLAIM_FINALIZED_AT] ? 0 : DatumGetTimestampTz(values[CLAIM_FINALIZED_AT]);
 	claim->quantity = DatumGetInt64(values[CLAIM_QUANTITY]);
 	claim->pool_id = DatumGetInt32(values[CLAIM_POOL_ID]);
 	claim->numbered = !nulls[CLAIM_NUMBER];
 	claim->number = claim->numbered ? DatumGetInt32(values[CLAIM_NUMBER]) : 0;
 	claim->state = state_from_text(values[CLAIM_STATE]);
 	claim->holder = DatumGetTextPCopy(values[CLAIM_HOLDER]);
-	claim->request_id = nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
+	claim->request_id =
+		nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
 }
 
 /* Reads a claim by its id; false if it was never made. */
 bool
 rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
 {
-	RsvKey		key = {BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(claim_id)};
-	RsvScan		scan;
-	bool		found;
+	RsvKey key = {BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(claim_id)};
+	RsvScan scan;
+	bool found;
 
 	rsv_scan_begin(&scan, RSV_CLAIM_PKEY, as_of, &key, 1);
 	found = rsv_scan_next(&scan);
@@ -105,8 +107,8 @@ rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
 void
 rsv_claim_insert(const RsvClaim *claim)
 {
-	Datum		values[CLAIM_COLUMNS];
-	bool		nulls[CLAIM_COLUMNS];
+	Datum values[CLAIM_COLUMNS];
+	bool nulls[CLAIM_COLUMNS];
 
 	claim_to_row(claim, values, nulls);
 	rsv_store_insert(RSV_CLAIM, values, nulls);
@@ -119,8 +121,8 @@ rsv_claim_insert(const RsvClaim *claim)
 RsvWrite
 rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder)
 {
-	Datum		values[CLAIM_COLUMNS];
-	bool		nulls[CLAIM_COLUMNS];
+	Datum values[CLAIM_COLUMNS];
+	bool nulls[CLAIM_COLUMNS];
 
 	claim->state = state;
 	claim_to_row(claim, values, nulls);
@@ -131,8 +133,8 @@ rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *hold
 void
 rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at, const text *request_id)
 {
-	Datum		values[LOG_COLUMNS];
-	bool		nulls[LOG_COLUMNS] = {false};
+	Datum values[LOG_COLUMNS];
+	bool nulls[LOG_COLUMNS] = {false};
 
 	values[LOG_AT] = TimestampTzGetDatum(at);
 	values[LOG_TRANSACTION_ID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
@@ -153,7 +155,7 @@ rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at, const te
 RsvWrite
 rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 {
-	RsvWrite	result;
+	RsvWrite result;
 
 	Assert(claim->state == RSV_HELD);
 	Assert(claim->expires_at <= now);
@@ -167,8 +169,8 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 void
 rsv_unit_free(const RsvClaim *claim)
 {
-	Datum		values[] = {Int32GetDatum(claim->pool_id), Int32GetDatum(claim->number)};
-	bool		nulls[] = {false, false};
+	Datum values[] = {Int32GetDatum(claim->pool_id), Int32GetDatum(claim->number)};
+	bool nulls[] = {false, false};
 
 	Assert(claim->numbered);
 	Assert(claim->state != RSV_HELD);
@@ -179,7 +181,7 @@ rsv_unit_free(const RsvClaim *claim)
 static RsvState
 state_from_text(Datum value)
 {
-	text	   *name = DatumGetTextPP(value);
+	text *name = DatumGetTextPP(value);
 
 	for (int i = 0; i < (int) lengthof(state_names); i++)
 	{
@@ -188,13 +190,13 @@ state_from_text(Datum value)
 			return (RsvState) i;
 	}
 	elog(ERROR, "unknown claim state \"%s\"", text_to_cstring(name));
-	return RSV_HELD;			/* keep the compiler quiet */
+	return RSV_HELD; /* keep the compiler quiet */
 }
 
 static void
 claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
 {
-	bool		finalized = claim->state == RSV_FINALIZED || claim->state == RSV_REFUNDED;
+	bool finalized = claim->state == RSV_FINALIZED || claim->state == RSV_REFUNDED;
 
 	memset(nulls, 0, sizeof(bool) * CLAIM_COLUMNS);
 	values[CLAIM_CLAIM_ID] = UUIDPGetDatum(&claim->claim_id);

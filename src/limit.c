@@ -16,8 +16,8 @@
 
 #include "reservation.h"
 
-static bool holdings_once(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units, List **holds,
-						  RsvInFlight *in_flight);
+static bool holdings_once(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units,
+						  List **holds, RsvInFlight *in_flight);
 
 /*
  * Counts the holder's live units and lists the live holds among them. False if
@@ -25,7 +25,8 @@ static bool holdings_once(const RsvPool *pool, const text *holder, TimestampTz n
  * reservation.claim_wait.
  */
 bool
-rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units, List **holds)
+rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units,
+				   List **holds)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), rsv_claim_wait_ms);
 
@@ -46,20 +47,20 @@ static bool
 holdings_once(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units, List **holds,
 			  RsvInFlight *in_flight)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(holder)},
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 	};
-	Snapshot	as_of = rsv_store_now();
-	RsvScan		scan;
-	bool		decided = true;
+	Snapshot as_of = rsv_store_now();
+	RsvScan scan;
+	bool decided = true;
 
 	*units = 0;
 	*holds = NIL;
 	rsv_scan_begin(&scan, RSV_CLAIM_HOLDER, as_of, keys, lengthof(keys));
 	while (decided && rsv_scan_next(&scan))
 	{
-		RsvClaim   *claim = palloc(sizeof(RsvClaim));
+		RsvClaim *claim = palloc(sizeof(RsvClaim));
 		TransactionId changer;
 
 		rsv_claim_from_scan(&scan, claim);

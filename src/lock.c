@@ -45,31 +45,32 @@ static void nap(int timeout_ms);
 uint64
 rsv_lock_key(const char *space, int32 pool_id, const text *name)
 {
-	uint64		hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
-										   (uint64) (uint32) pool_id);
+	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
+									  VARSIZE_ANY_EXHDR(name), (uint64) (uint32) pool_id);
 
-	return hash_combine64(hash, hash_bytes_extended((const unsigned char *) space, strlen(space), 0));
+	return hash_combine64(hash,
+						  hash_bytes_extended((const unsigned char *) space, strlen(space), 0));
 }
 
 /* Takes the locks of these keys, and waits for whoever has them. */
 void
 rsv_lock_keys(uint64 *keys, int nkeys)
 {
-	uint64		count = lock_count();
+	uint64 count = lock_count();
 
 	Assert(nkeys <= 2);
 	for (int i = 0; i < nkeys; i++)
 		keys[i] %= count;
 	if (nkeys == 2 && keys[0] > keys[1])
 	{
-		uint64		first = keys[1];
+		uint64 first = keys[1];
 
 		keys[1] = keys[0];
 		keys[0] = first;
 	}
 	for (int i = 0; i < nkeys; i++)
 	{
-		LOCKTAG		tag;
+		LOCKTAG tag;
 
 		SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, (uint32) keys[i], RSV_LOCK_SPACE);
 		(void) LockAcquire(&tag, ExclusiveLock, false, false);
@@ -104,8 +105,8 @@ rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid)
 bool
 rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline)
 {
-	long		left_ms;
-	int			timeout_ms;
+	long left_ms;
+	int timeout_ms;
 
 	Assert(in_flight->any);
 	if (TIMESTAMP_IS_NOEND(deadline))
@@ -133,8 +134,8 @@ wait_for_transaction(TransactionId xid, int timeout_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	int			session_timeout_ms = LockTimeout;
-	bool		ours = session_timeout_ms == 0 || session_timeout_ms > timeout_ms;
+	int session_timeout_ms = LockTimeout;
+	bool ours = session_timeout_ms == 0 || session_timeout_ms > timeout_ms;
 	volatile bool ended = true;
 
 	BeginInternalSubTransaction(NULL);
@@ -151,7 +152,7 @@ wait_for_transaction(TransactionId xid, int timeout_ms)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		LockTimeout = session_timeout_ms;
 		MemoryContextSwitchTo(context);
@@ -173,7 +174,8 @@ wait_for_transaction(TransactionId xid, int timeout_ms)
 static void
 nap(int timeout_ms)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms, PG_WAIT_EXTENSION);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
+					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

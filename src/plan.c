@@ -22,102 +22,119 @@
 
 #include "reservation.h"
 
+#define RSV_PLAN_ARGUMENTS_MAX 10
+
 typedef struct PlanInfo
 {
 	const char *text;
-	bool		read_only;
-	int			nargs;
-	Oid			types[10];
-	SPIPlanPtr	plan;			/* NULL: not prepared yet */
+	Oid types[RSV_PLAN_ARGUMENTS_MAX + 1]; /* ends with InvalidOid */
+	bool read_only;
+	SPIPlanPtr plan; /* NULL: not prepared yet */
 } PlanInfo;
 
 static PlanInfo plans[RSV_PLANS] = {
 	[RSV_PLAN_POOL_INSERT] = {
-		"INSERT INTO reservation.pool"
-		" (pool, kind, capacity, first_number, hold_ttl, per_holder, floor, ceiling, opens_at, closes_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-		" ON CONFLICT (pool) WHERE dropped_at IS NULL DO NOTHING"
-		" RETURNING pool_id",
-		false, 10,
-	{TEXTOID, TEXTOID, INT8OID, INT4OID, INTERVALOID, INT4OID, INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}},
+		.text = "INSERT INTO reservation.pool"
+				" (pool, kind, capacity, first_number, hold_ttl, per_holder, floor, ceiling,"
+				" opens_at, closes_at)"
+				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+				" ON CONFLICT (pool) WHERE dropped_at IS NULL DO NOTHING"
+				" RETURNING pool_id",
+		.types = {TEXTOID, TEXTOID, INT8OID, INT4OID, INTERVALOID, INT4OID,
+				  INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	},
 	[RSV_PLAN_POOL_ALTER] = {
-		"UPDATE reservation.pool SET"
-		" hold_ttl = coalesce($2, hold_ttl), per_holder = coalesce($3, per_holder),"
-		" opens_at = coalesce($4, opens_at), closes_at = coalesce($5, closes_at),"
-		" paused = coalesce($6, paused), floor = coalesce($7, floor), ceiling = coalesce($8, ceiling)"
-		" WHERE pool_id OPERATOR(pg_catalog.=) $1",
-		false, 8,
-	{INT4OID, INTERVALOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, INT8OID, INT8OID}},
+		.text = "UPDATE reservation.pool SET"
+				" hold_ttl = coalesce($2, hold_ttl), per_holder = coalesce($3, per_holder),"
+				" opens_at = coalesce($4, opens_at), closes_at = coalesce($5, closes_at),"
+				" paused = coalesce($6, paused), floor = coalesce($7, floor),"
+				" ceiling = coalesce($8, ceiling)"
+				" WHERE pool_id OPERATOR(pg_catalog.=) $1",
+		.types = {INT4OID, INTERVALOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, /* the window */
+				  BOOLOID, INT8OID, INT8OID},
+	},
 	[RSV_PLAN_POOL_GROW] = {
-		"UPDATE reservation.pool SET"
-		" units_added = units_added OPERATOR(pg_catalog.+) $2, labelled = labelled OR $3"
-		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
-		false, 3,
-	{INT4OID, INT8OID, BOOLOID}},
+		.text = "UPDATE reservation.pool SET"
+				" units_added = units_added OPERATOR(pg_catalog.+) $2, labelled = labelled OR $3"
+				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
+		.types = {INT4OID, INT8OID, BOOLOID},
+	},
 	[RSV_PLAN_POOL_DROP] = {
-		"UPDATE reservation.pool SET dropped_at = pg_catalog.clock_timestamp()"
-		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
-		false, 1,
-	{INT4OID}},
+		.text = "UPDATE reservation.pool SET dropped_at = pg_catalog.clock_timestamp()"
+				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
+		.types = {INT4OID},
+	},
 	[RSV_PLAN_POOL_STATUS] = {
-		"SELECT s.pool, s.kind, s.capacity, s.available, s.held, s.finalized, s.state, n.name"
-		" FROM ROWS FROM (pg_catalog.unnest($1)) WITH ORDINALITY AS n (name, place)"
-		" LEFT JOIN reservation.pool_status s ON s.pool OPERATOR(pg_catalog.=) n.name"
-		" ORDER BY n.place",
-		true, 1,
-	{TEXTARRAYOID}},
+		.text = "SELECT s.pool, s.kind, s.capacity, s.available, s.held, s.finalized,"
+				" s.state, n.name"
+				" FROM ROWS FROM (pg_catalog.unnest($1)) WITH ORDINALITY AS n (name, place)"
+				" LEFT JOIN reservation.pool_status s ON s.pool OPERATOR(pg_catalog.=) n.name"
+				" ORDER BY n.place",
+		.types = {TEXTARRAYOID},
+		.read_only = true,
+	},
 	[RSV_PLAN_UNITS_INSERT] = {
-		"INSERT INTO reservation.available (pool_id, number)"
-		" SELECT $1, n FROM pg_catalog.generate_series($2, $3) AS n",
-		false, 3,
-	{INT4OID, INT4OID, INT4OID}},
+		.text = "INSERT INTO reservation.available (pool_id, number)"
+				" SELECT $1, n FROM pg_catalog.generate_series($2, $3) AS n",
+		.types = {INT4OID, INT4OID, INT4OID},
+	},
 	[RSV_PLAN_UNITS_DESCRIBE] = {
-		"INSERT INTO reservation.unit (pool_id, number, label, attributes)"
-		" SELECT $1, ($2 OPERATOR(pg_catalog.+) place OPERATOR(pg_catalog.-) 1)::pg_catalog.int4, label, attributes"
-		" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4))"
-		" WITH ORDINALITY AS u (label, attributes, place)"
-		" WHERE label IS NOT NULL OR attributes IS NOT NULL",
-		false, 4,
-	{INT4OID, INT4OID, TEXTARRAYOID, JSONBARRAYOID}},
+		.text = "INSERT INTO reservation.unit (pool_id, number, label, attributes)"
+				" SELECT $1,"
+				" ($2 OPERATOR(pg_catalog.+) place OPERATOR(pg_catalog.-) 1)::pg_catalog.int4,"
+				" label, attributes"
+				" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4))"
+				" WITH ORDINALITY AS u (label, attributes, place)"
+				" WHERE label IS NOT NULL OR attributes IS NOT NULL",
+		.types = {INT4OID, INT4OID, TEXTARRAYOID, JSONBARRAYOID},
+	},
 	[RSV_PLAN_UNITS_LAST] = {
-		"SELECT GREATEST("
-		"(SELECT pg_catalog.max(number) FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1),"
-		" (SELECT pg_catalog.max(number) FROM reservation.claim"
-		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND number IS NOT NULL"
-		" AND (state OPERATOR(pg_catalog.=) 'held' OR state OPERATOR(pg_catalog.=) 'finalized')))",
-		false, 1,
-	{INT4OID}},
+		.text = "SELECT GREATEST("
+				"(SELECT pg_catalog.max(number) FROM reservation.available"
+				" WHERE pool_id OPERATOR(pg_catalog.=) $1),"
+				" (SELECT pg_catalog.max(number) FROM reservation.claim"
+				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND number IS NOT NULL"
+				" AND (state OPERATOR(pg_catalog.=) 'held'"
+				" OR state OPERATOR(pg_catalog.=) 'finalized')))",
+		.types = {INT4OID},
+	},
 	[RSV_PLAN_UNITS_DELETE] = {
-		"DELETE FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1",
-		false, 1,
-	{INT4OID}},
+		.text = "DELETE FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1",
+		.types = {INT4OID},
+	},
 	[RSV_PLAN_CLAIMS_SETTLE] = {
-		"WITH settled AS ("
-		" UPDATE reservation.claim"
-		" SET state = CASE WHEN expires_at OPERATOR(pg_catalog.<=) $2 THEN 'lapsed' ELSE 'released' END"
-		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'held'"
-		" AND ($4 OR expires_at OPERATOR(pg_catalog.<=) $2)"
-		" RETURNING claim_id, quantity, state)"
-		" INSERT INTO reservation.log (at, transaction_id, pool_id, claim_id, quantity, event, actor)"
-		" SELECT $2, pg_catalog.pg_current_xact_id(), $1, claim_id, quantity, state, $3 FROM settled",
-		false, 4,
-	{INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID}},
+		.text = "WITH settled AS ("
+				" UPDATE reservation.claim"
+				" SET state = CASE WHEN expires_at OPERATOR(pg_catalog.<=) $2"
+				" THEN 'lapsed' ELSE 'released' END"
+				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'held'"
+				" AND ($4 OR expires_at OPERATOR(pg_catalog.<=) $2)"
+				" RETURNING claim_id, quantity, state)"
+				" INSERT INTO reservation.log"
+				" (at, transaction_id, pool_id, claim_id, quantity, event, actor)"
+				" SELECT $2, pg_catalog.pg_current_xact_id(), $1, claim_id, quantity, state, $3"
+				" FROM settled",
+		.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID},
+	},
 	[RSV_PLAN_CLAIMS_LIVE] = {
-		"SELECT FROM reservation.claim"
-		" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND (state OPERATOR(pg_catalog.=) 'finalized'"
-		" OR state OPERATOR(pg_catalog.=) 'held' AND expires_at OPERATOR(pg_catalog.>) $2)"
-		" LIMIT 1",
-		false, 2,
-	{INT4OID, TIMESTAMPTZOID}},
+		.text = "SELECT FROM reservation.claim"
+				" WHERE pool_id OPERATOR(pg_catalog.=) $1"
+				" AND (state OPERATOR(pg_catalog.=) 'finalized'"
+				" OR (state OPERATOR(pg_catalog.=) 'held'"
+				" AND expires_at OPERATOR(pg_catalog.>) $2))"
+				" LIMIT 1",
+		.types = {INT4OID, TIMESTAMPTZOID},
+	},
 	[RSV_PLAN_STOCK_INSERT] = {
-		"INSERT INTO reservation.stock (pool_id, slot, quantity) VALUES ($1, 0, $2)",
-		false, 2,
-	{INT4OID, INT8OID}},
+		.text = "INSERT INTO reservation.stock (pool_id, slot, quantity) VALUES ($1, 0, $2)",
+		.types = {INT4OID, INT8OID},
+	},
 	[RSV_PLAN_CONTRADICTIONS] = {
-		"SELECT pool, problem, expected, found, hint FROM reservation.contradictions"
-		" WHERE $1 IS NULL OR pool OPERATOR(pg_catalog.=) $1",
-		true, 1,
-	{TEXTOID}},
+		.text = "SELECT pool, problem, expected, found, hint FROM reservation.contradictions"
+				" WHERE $1 IS NULL OR pool OPERATOR(pg_catalog.=) $1",
+		.types = {TEXTOID},
+		.read_only = true,
+	},
 };
 
 void
@@ -125,7 +142,8 @@ rsv_plan_begin(RsvPlanSession *session)
 {
 	GetUserIdAndSecContext(&session->caller, &session->security_context);
 	SetUserIdAndSecContext(rsv_store_owner(),
-						   session->security_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+						   session->security_context | SECURITY_LOCAL_USERID_CHANGE |
+							   SECURITY_NOFORCE_RLS);
 	SPI_connect();
 }
 
@@ -133,13 +151,17 @@ rsv_plan_begin(RsvPlanSession *session)
 uint64
 rsv_plan_run(RsvPlan plan, Datum *values, const char *nulls)
 {
-	PlanInfo   *info = &plans[plan];
-	int			result;
+	PlanInfo *info = &plans[plan];
+	int result;
 
 	if (info->plan == NULL)
 	{
-		SPIPlanPtr	prepared = SPI_prepare(info->text, info->nargs, info->types);
+		SPIPlanPtr prepared;
+		int nargs = 0;
 
+		while (OidIsValid(info->types[nargs]))
+			nargs++;
+		prepared = SPI_prepare(info->text, nargs, info->types);
 		if (prepared == NULL)
 			elog(ERROR, "could not prepare plan %d: %s", plan, SPI_result_code_string(SPI_result));
 		SPI_keepplan(prepared);
@@ -150,9 +172,10 @@ rsv_plan_run(RsvPlan plan, Datum *values, const char *nulls)
 		result = SPI_execute_plan(info->plan, values, nulls, true, 0);
 	else
 	{
-		Snapshot	now = rsv_store_now();
+		Snapshot now = rsv_store_now();
 
-		result = SPI_execute_snapshot(info->plan, values, nulls, now, InvalidSnapshot, false, true, 0);
+		result =
+			SPI_execute_snapshot(info->plan, values, nulls, now, InvalidSnapshot, false, true, 0);
 		rsv_store_forget(now);
 	}
 	if (result < 0)
@@ -164,7 +187,7 @@ rsv_plan_run(RsvPlan plan, Datum *values, const char *nulls)
 void
 rsv_plan_command(const char *command)
 {
-	int			result = SPI_execute(command, false, 0);
+	int result = SPI_execute(command, false, 0);
 
 	if (result != SPI_OK_UTILITY)
 		elog(ERROR, "command \"%s\" failed: %s", command, SPI_result_code_string(result));

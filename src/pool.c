@@ -1,6 +1,6 @@
 /*
  * pool.c
- *	  Pools: make, change, extend, drop, find, count.
+ *	  Pools: find, count, extend, drop. Their rules are in definition.c.
  *
  * Claims read the pool's row without locking it. So what changes a pool must be
  * safe against claims that still go by the old row: a changed window, pause or
@@ -10,8 +10,8 @@
  * Invariant: capacity + units_added = rows in available + live claims, for every
  * limited edition. reservation.verify() checks it.
  *
- * Locks: the pool's row, for changes and growth; drop_pool also every free unit
- * and every hold of the pool.
+ * Locks: the pool's row, for growth; drop_pool also every free unit and every
+ * hold of the pool.
  */
 #include "postgres.h"
 
@@ -50,110 +50,13 @@ enum
 	POOL_COLUMNS
 };
 
-/* Arguments of create_pool that are not rules */
-enum
-{
-	CREATE_POOL = 0,
-	CREATE_CAPACITY = 1,
-	CREATE_KIND = 2,
-	CREATE_FIRST_NUMBER = 3,
-	CREATE_FLOOR = 6
-};
-
-/* Where a function has its arguments for the rules of a pool. */
-typedef struct RuleArguments
-{
-	int			hold_ttl;
-	int			per_holder;
-	int			opens_at;
-	int			closes_at;
-	int			floor;
-	int			ceiling;
-} RuleArguments;
-
-static const RuleArguments create_rules = {4, 5, 8, 9, 6, 7};
-static const RuleArguments alter_rules = {1, 2, 3, 4, 6, 7};
-
 static void refuse_unknown(const text *name) pg_attribute_noreturn();
-static void read_definition(FunctionCallInfo fcinfo, RsvPool *pool);
-static void read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool);
-static void check_rules(const RsvPool *pool);
-static bool insert_pool(RsvPool *pool);
-static void require_same(const RsvPool *asked, const RsvPool *there);
-static bool same_interval(const Interval *a, const Interval *b);
 static void require_limited(const RsvPool *pool);
 static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
-static int	element_count(FunctionCallInfo fcinfo, int argument, const char *what);
+static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
 static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
-
-/*
- * create_pool(pool text, capacity bigint, kind text, first_number integer, hold_ttl interval,
- *			   per_holder integer, floor bigint, ceiling bigint, opens_at timestamptz, closes_at timestamptz)
- *		-> (status, pool, kind, capacity)
- *
- * capacity NULL: an open edition. The same call again: "existing".
- */
-PG_FUNCTION_INFO_V1(rsv_create_pool);
-Datum
-rsv_create_pool(PG_FUNCTION_ARGS)
-{
-	RsvPool		pool = {0};
-	RsvPool		there;
-	RsvAnswer	answer;
-	bool		created;
-
-	rsv_answer_begin(&answer, fcinfo);
-	read_definition(fcinfo, &pool);
-	rsv_require_writable("create_pool");
-	created = insert_pool(&pool);
-	if (!created)
-	{
-		rsv_pool_find(pool.name, &there);
-		require_same(&pool, &there);
-	}
-	rsv_answer_row(&answer,
-				   (Datum[]) {CStringGetTextDatum(created ? "created" : "existing"), PointerGetDatum(pool.name),
-				   CStringGetTextDatum(pool.counted ? "counted" : "numbered"), Int64GetDatum(pool.capacity)},
-				   (bool[]) {false, false, false, pool.open});
-	return (Datum) 0;
-}
-
-/*
- * alter_pool(pool text, hold_ttl interval, per_holder integer, opens_at timestamptz, closes_at timestamptz,
- *			  paused boolean, floor bigint, ceiling bigint) -> (status, pool)
- *
- * NULL leaves a value as it is.
- */
-PG_FUNCTION_INFO_V1(rsv_alter_pool);
-Datum
-rsv_alter_pool(PG_FUNCTION_ARGS)
-{
-	RsvPool		pool;
-	RsvAnswer	answer;
-	RsvPlanSession session;
-	Datum		values[8];
-	char		nulls[] = "        ";
-
-	rsv_answer_begin(&answer, fcinfo);
-	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
-	rsv_require_writable("alter_pool");
-	read_rules(fcinfo, &alter_rules, &pool);
-	check_rules(&pool);
-	for (int i = 0; i < 8; i++)
-	{
-		values[i] = PG_GETARG_DATUM(i);
-		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
-	}
-	values[0] = Int32GetDatum(pool.pool_id);
-	rsv_plan_begin(&session);
-	rsv_plan_run(RSV_PLAN_POOL_ALTER, values, nulls);
-	rsv_plan_end(&session);
-	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("altered"), PointerGetDatum(pool.name)},
-				   (bool[]) {false, false});
-	return (Datum) 0;
-}
 
 /*
  * add_units(pool text, count integer, labels text[], attributes jsonb[])
@@ -165,14 +68,14 @@ PG_FUNCTION_INFO_V1(rsv_add_units);
 Datum
 rsv_add_units(PG_FUNCTION_ARGS)
 {
-	RsvPool		pool;
-	RsvAnswer	answer;
+	RsvPool pool;
+	RsvAnswer answer;
 	RsvPlanSession session;
-	bool		described;
-	int32		count;
-	int32		first;
-	Datum		range[3];
-	char		nulls[5] = "    ";
+	bool described;
+	int32 count;
+	int32 first;
+	Datum range[3];
+	char nulls[5] = "    ";
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
@@ -181,8 +84,10 @@ rsv_add_units(PG_FUNCTION_ARGS)
 	count = units_wanted(fcinfo, &described);
 
 	rsv_plan_begin(&session);
-	if (rsv_plan_run(RSV_PLAN_POOL_GROW, (Datum[]) {Int32GetDatum(pool.pool_id), Int64GetDatum(count),
-														BoolGetDatum(described)}, NULL) != 1)
+	if (rsv_plan_run(
+			RSV_PLAN_POOL_GROW,
+			(Datum[]) {Int32GetDatum(pool.pool_id), Int64GetDatum(count), BoolGetDatum(described)},
+			NULL) != 1)
 		refuse_unknown(pool.name);
 	rsv_plan_end(&session);
 	first = rsv_sequence_take(&pool, count);
@@ -213,18 +118,19 @@ Datum
 rsv_drop_pool(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	RsvPool		pool;
-	RsvAnswer	answer;
-	bool		dropped;
+	RsvPool pool;
+	RsvAnswer answer;
+	bool dropped;
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
 	rsv_argument_required(fcinfo, 1, "force");
 	rsv_require_writable("drop_pool");
 	dropped = drop(&pool, PG_GETARG_BOOL(1), now);
-	rsv_answer_row(&answer,
-				   (Datum[]) {CStringGetTextDatum(dropped ? "dropped" : "in_use"), PointerGetDatum(pool.name)},
-				   (bool[]) {false, false});
+	rsv_answer_row(
+		&answer,
+		(Datum[]) {CStringGetTextDatum(dropped ? "dropped" : "in_use"), PointerGetDatum(pool.name)},
+		(bool[]) {false, false});
 	return (Datum) 0;
 }
 
@@ -238,24 +144,23 @@ PG_FUNCTION_INFO_V1(rsv_availability);
 Datum
 rsv_availability(PG_FUNCTION_ARGS)
 {
-	RsvAnswer	answer;
+	RsvAnswer answer;
 	RsvPlanSession session;
-	Datum		names;
+	Datum names;
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_argument_required(fcinfo, 0, "pools");
 	names = PG_GETARG_DATUM(0);
 	if (array_contains_nulls(DatumGetArrayTypeP(names)))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("pools must not contain null"),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("pools must not contain null"),
 				 errhint("Pass an array of names of pools.")));
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_POOL_STATUS, &names, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Datum		values[8];
-		bool		nulls[8];
+		Datum values[8];
+		bool nulls[8];
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
 		if (nulls[0])
@@ -270,7 +175,7 @@ rsv_availability(PG_FUNCTION_ARGS)
 void
 rsv_pool_find(const text *name, RsvPool *pool)
 {
-	RsvKey		key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
+	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
 
 	if (!pool_from_index(RSV_POOL_NAME, &key, pool))
 		refuse_unknown(name);
@@ -280,7 +185,7 @@ rsv_pool_find(const text *name, RsvPool *pool)
 void
 rsv_pool_read(int32 pool_id, RsvPool *pool)
 {
-	RsvKey		key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
 
 	if (!pool_from_index(RSV_POOL_PKEY, &key, pool))
 		ereport(ERROR,
@@ -293,22 +198,25 @@ void
 rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 {
 	if (pool->counted)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("%s needs a numbered pool, and \"%s\" is counted", function, rsv_text_display(pool->name)),
-				 errhint("A counted pool has no numbers. Create a pool with kind => 'numbered' for units that have.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("%s needs a numbered pool, and \"%s\" is counted", function,
+					rsv_text_display(pool->name)),
+			 errhint(
+				 "A counted pool has no numbers; create one with kind => 'numbered'.")));
 }
 
 /* What people call a unit, NULL if nothing. */
 text *
 rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
 	};
-	text	   *label = NULL;
-	RsvScan		scan;
+	text *label = NULL;
+	RsvScan scan;
 
 	rsv_scan_begin(&scan, RSV_UNIT_PKEY, as_of, keys, lengthof(keys));
 	if (rsv_scan_next(&scan) && !scan.slot->tts_isnull[2])
@@ -320,178 +228,12 @@ rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
 static void
 refuse_unknown(const text *name)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("pool \"%s\" does not exist", rsv_text_display(name)),
-			 errhint("Check the name against reservation.pool_status, or make the pool with create_pool.")));
-}
-
-/* Reads what create_pool was given. */
-static void
-read_definition(FunctionCallInfo fcinfo, RsvPool *pool)
-{
-	char	   *kind;
-
-	pool->name = rsv_argument_name(fcinfo, CREATE_POOL, "pool");
-	rsv_argument_required(fcinfo, CREATE_KIND, "kind");
-	kind = text_to_cstring(PG_GETARG_TEXT_PP(CREATE_KIND));
-	pool->counted = strcmp(kind, "counted") == 0;
-	if (!pool->counted && strcmp(kind, "numbered") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("kind must be \"numbered\" or \"counted\""),
-				 errhint("Numbered units each have a number; a counted pool is a quantity.")));
-	pool->open = !pool->counted && PG_ARGISNULL(CREATE_CAPACITY);
-	if (!pool->open)
-		pool->capacity = rsv_argument_int64(fcinfo, CREATE_CAPACITY, "capacity", 0,
-											pool->counted ? PG_INT64_MAX : RSV_POOL_UNITS_MAX);
-	pool->first_number = rsv_argument_int32(fcinfo, CREATE_FIRST_NUMBER, "first_number", 0, PG_INT32_MAX);
-	pool->opens_at = DT_NOBEGIN;
-	pool->closes_at = DT_NOEND;
-	rsv_argument_required(fcinfo, CREATE_FLOOR, "floor");
-	read_rules(fcinfo, &create_rules, pool);
-	check_rules(pool);
-	if (pool->first_number + pool->capacity - 1 > PG_INT32_MAX && !pool->counted)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("numbers from %d to " INT64_FORMAT " do not fit an integer", pool->first_number,
-						pool->first_number + pool->capacity - 1),
-				 errhint("Choose a lower first_number or a smaller capacity.")));
-}
-
-/* Reads the rules of a pool that create_pool and alter_pool can set. A NULL leaves what is there. */
-static void
-read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool)
-{
-	if (!PG_ARGISNULL(at->hold_ttl))
-		pool->hold_ttl = rsv_argument_ttl(fcinfo, at->hold_ttl, "hold_ttl");
-	if (!PG_ARGISNULL(at->per_holder))
-		pool->per_holder = rsv_argument_int32(fcinfo, at->per_holder, "per_holder", 1, PG_INT32_MAX);
-	if (!PG_ARGISNULL(at->opens_at))
-		pool->opens_at = PG_GETARG_TIMESTAMPTZ(at->opens_at);
-	if (!PG_ARGISNULL(at->closes_at))
-		pool->closes_at = PG_GETARG_TIMESTAMPTZ(at->closes_at);
-	if (!PG_ARGISNULL(at->floor))
-		pool->floor = PG_GETARG_INT64(at->floor);
-	if (!PG_ARGISNULL(at->ceiling))
-	{
-		pool->ceiling = PG_GETARG_INT64(at->ceiling);
-		pool->has_ceiling = true;
-	}
-}
-
-/* Do the rules of a pool fit together? */
-static void
-check_rules(const RsvPool *pool)
-{
-	if (pool->closes_at <= pool->opens_at)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("closes_at must be later than opens_at"),
-				 errhint("Leave either out for a window without that end.")));
-	if (!pool->counted && (pool->floor != 0 || pool->has_ceiling))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("floor and ceiling need a counted pool"),
-				 errhint("Leave them out, or create the pool with kind => 'counted'.")));
-	if (pool->has_ceiling && pool->ceiling < pool->floor)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("ceiling must not be below floor"),
-				 errhint("The balance of the pool lies between the two.")));
-	if (pool->counted && pool->capacity < pool->floor)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("capacity must not be below floor"),
-				 errhint("The balance of the pool starts at capacity and never goes below floor.")));
-}
-
-/* Inserts the pool and its units; false if the name is taken. */
-static bool
-insert_pool(RsvPool *pool)
-{
-	RsvPlanSession session;
-	Datum		values[] = {
-		PointerGetDatum(pool->name),
-		CStringGetTextDatum(pool->counted ? "counted" : "numbered"),
-		Int64GetDatum(pool->capacity),
-		Int32GetDatum(pool->first_number),
-		IntervalPGetDatum(pool->hold_ttl),
-		Int32GetDatum(pool->per_holder),
-		Int64GetDatum(pool->floor),
-		Int64GetDatum(pool->ceiling),
-		TimestampTzGetDatum(pool->opens_at),
-		TimestampTzGetDatum(pool->closes_at),
-	};
-	char		nulls[] = "          ";
-	bool		inserted;
-	bool		isnull;
-
-	nulls[2] = pool->open ? 'n' : ' ';
-	nulls[4] = pool->hold_ttl == NULL ? 'n' : ' ';
-	nulls[5] = pool->per_holder == 0 ? 'n' : ' ';
-	nulls[7] = pool->has_ceiling ? ' ' : 'n';
-	nulls[8] = TIMESTAMP_IS_NOBEGIN(pool->opens_at) ? 'n' : ' ';
-	nulls[9] = TIMESTAMP_IS_NOEND(pool->closes_at) ? 'n' : ' ';
-
-	rsv_plan_begin(&session);
-	inserted = rsv_plan_run(RSV_PLAN_POOL_INSERT, values, nulls) == 1;
-	if (inserted)
-	{
-		pool->pool_id = DatumGetInt32(rsv_plan_value(1, &isnull));
-		if (pool->counted)
-			rsv_plan_run(RSV_PLAN_STOCK_INSERT,
-						 (Datum[]) {Int32GetDatum(pool->pool_id), Int64GetDatum(pool->capacity)}, NULL);
-		else if (!pool->open)
-			rsv_plan_run(RSV_PLAN_UNITS_INSERT,
-						 (Datum[]) {Int32GetDatum(pool->pool_id), Int32GetDatum(pool->first_number),
-						 Int32GetDatum((int32) (pool->first_number + pool->capacity - 1))}, NULL);
-	}
-	rsv_plan_end(&session);
-	if (inserted && pool->open)
-		rsv_sequence_make(pool);
-	return inserted;
-}
-
-/* A pool of that name is there already: is it the one that was asked for? */
-static void
-require_same(const RsvPool *asked, const RsvPool *there)
-{
-	const char *differs = NULL;
-
-	if (asked->counted != there->counted)
-		differs = "kind";
-	else if (asked->open != there->open || asked->capacity != there->capacity)
-		differs = "capacity";
-	else if (asked->first_number != there->first_number)
-		differs = "first_number";
-	else if (!same_interval(asked->hold_ttl, there->hold_ttl))
-		differs = "hold_ttl";
-	else if (asked->per_holder != there->per_holder)
-		differs = "per_holder";
-	else if (asked->floor != there->floor)
-		differs = "floor";
-	else if (asked->has_ceiling != there->has_ceiling || asked->ceiling != there->ceiling)
-		differs = "ceiling";
-	else if (asked->opens_at != there->opens_at)
-		differs = "opens_at";
-	else if (asked->closes_at != there->closes_at)
-		differs = "closes_at";
-	if (differs != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("pool \"%s\" exists with another definition", rsv_text_display(asked->name)),
-				 errdetail("Its %s differs.", differs),
-				 errhint("Change it with alter_pool or add_units, or drop it first with drop_pool.")));
-}
-
-static bool
-same_interval(const Interval *a, const Interval *b)
-{
-	if (a == NULL || b == NULL)
-		return a == b;
-	return DatumGetBool(DirectFunctionCall2(interval_eq, IntervalPGetDatum((Interval *) a),
-											IntervalPGetDatum((Interval *) b)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNDEFINED_OBJECT),
+		 errmsg("pool \"%s\" does not exist", rsv_text_display(name)),
+		 errhint(
+			 "Look for the name in reservation.pool_status, or create the pool.")));
 }
 
 static void
@@ -501,7 +243,8 @@ require_limited(const RsvPool *pool)
 	if (pool->open)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("pool \"%s\" is an open edition and never runs out", rsv_text_display(pool->name)),
+				 errmsg("pool \"%s\" is an open edition and never runs out",
+						rsv_text_display(pool->name)),
 				 errhint("Units can be added to a pool that was created with a capacity.")));
 }
 
@@ -509,9 +252,9 @@ require_limited(const RsvPool *pool)
 static int32
 units_wanted(FunctionCallInfo fcinfo, bool *described)
 {
-	int			labels = element_count(fcinfo, 2, "labels");
-	int			attributes = element_count(fcinfo, 3, "attributes");
-	int			elements = Max(labels, attributes);
+	int labels = element_count(fcinfo, 2, "labels");
+	int attributes = element_count(fcinfo, 3, "attributes");
+	int elements = Max(labels, attributes);
 
 	*described = elements >= 0;
 	if (labels >= 0 && attributes >= 0 && labels != attributes)
@@ -538,8 +281,8 @@ units_wanted(FunctionCallInfo fcinfo, bool *described)
 static int
 element_count(FunctionCallInfo fcinfo, int argument, const char *what)
 {
-	ArrayType  *array;
-	int			count;
+	ArrayType *array;
+	int count;
 
 	if (PG_ARGISNULL(argument))
 		return -1;
@@ -565,14 +308,14 @@ drop(const RsvPool *pool, bool force, TimestampTz now)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	RsvPlanSession session;
-	Datum		values[] = {
+	Datum values[] = {
 		Int32GetDatum(pool->pool_id),
 		TimestampTzGetDatum(now),
 		CStringGetTextDatum(GetUserNameFromId(GetUserId(), false)),
 		BoolGetDatum(force),
 	};
-	bool		dropped;
-	uint64		taken;
+	bool dropped;
+	uint64 taken;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -599,9 +342,9 @@ drop(const RsvPool *pool, bool force, TimestampTz now)
 static bool
 pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool)
 {
-	Snapshot	as_of = rsv_store_now();
-	RsvScan		scan;
-	bool		found;
+	Snapshot as_of = rsv_store_now();
+	RsvScan scan;
+	bool found;
 
 	rsv_scan_begin(&scan, index, as_of, key, 1);
 	found = rsv_scan_next(&scan);
@@ -615,7 +358,7 @@ pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool)
 static void
 pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
 {
-	text	   *kind = DatumGetTextPP(values[POOL_KIND]);
+	text *kind = DatumGetTextPP(values[POOL_KIND]);
 
 	memset(pool, 0, sizeof(RsvPool));
 	pool->pool_id = DatumGetInt32(values[POOL_POOL_ID]);
@@ -635,7 +378,8 @@ pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
 	pool->has_ceiling = !nulls[POOL_CEILING];
 	pool->ceiling = pool->has_ceiling ? DatumGetInt64(values[POOL_CEILING]) : 0;
 	pool->opens_at = nulls[POOL_OPENS_AT] ? DT_NOBEGIN : DatumGetTimestampTz(values[POOL_OPENS_AT]);
-	pool->closes_at = nulls[POOL_CLOSES_AT] ? DT_NOEND : DatumGetTimestampTz(values[POOL_CLOSES_AT]);
+	pool->closes_at =
+		nulls[POOL_CLOSES_AT] ? DT_NOEND : DatumGetTimestampTz(values[POOL_CLOSES_AT]);
 	pool->paused = DatumGetBool(values[POOL_PAUSED]);
 	pool->dropped = !nulls[POOL_DROPPED_AT];
 }

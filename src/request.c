@@ -50,16 +50,16 @@ void
 rsv_request_add_text(RsvRequest *request, const char *name, const text *value)
 {
 	if (request->request_id != NULL)
-		appendStringInfo(&request->arguments, "%s%s => %s", request->arguments.len > 0 ? ", " : "", name,
-						 quote_literal_cstr(text_to_cstring(value)));
+		appendStringInfo(&request->arguments, "%s%s => %s", request->arguments.len > 0 ? ", " : "",
+						 name, quote_literal_cstr(text_to_cstring(value)));
 }
 
 void
 rsv_request_add_integer(RsvRequest *request, const char *name, int64 value)
 {
 	if (request->request_id != NULL)
-		appendStringInfo(&request->arguments, "%s%s => " INT64_FORMAT, request->arguments.len > 0 ? ", " : "",
-						 name, value);
+		appendStringInfo(&request->arguments, "%s%s => " INT64_FORMAT,
+						 request->arguments.len > 0 ? ", " : "", name, value);
 }
 
 /* An interval by its three fields: its usual text depends on IntervalStyle. */
@@ -69,14 +69,16 @@ rsv_request_add_interval(RsvRequest *request, const char *name, const Interval *
 	if (request->request_id == NULL || value == NULL)
 		return;
 	appendStringInfo(&request->arguments, "%s%s => '%d months %d days " INT64_FORMAT " us'",
-					 request->arguments.len > 0 ? ", " : "", name, value->month, value->day, value->time);
+					 request->arguments.len > 0 ? ", " : "", name, value->month, value->day,
+					 value->time);
 }
 
 void
 rsv_request_add_claim(RsvRequest *request, const char *name, const pg_uuid_t *value)
 {
 	if (request->request_id != NULL)
-		appendStringInfo(&request->arguments, "%s%s => '%s'", request->arguments.len > 0 ? ", " : "", name,
+		appendStringInfo(&request->arguments, "%s%s => '%s'",
+						 request->arguments.len > 0 ? ", " : "", name,
 						 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(value))));
 }
 
@@ -88,8 +90,8 @@ rsv_request_add_claim(RsvRequest *request, const char *name, const pg_uuid_t *va
 bool
 rsv_request_replay(RsvRequest *request, RsvAnswer *answer, uint64 other_lock)
 {
-	uint64		keys[2];
-	int			nkeys = 0;
+	uint64 keys[2];
+	int nkeys = 0;
 
 	if (request->request_id != NULL)
 	{
@@ -119,20 +121,20 @@ rsv_request_keep(RsvRequest *request, RsvAnswer *answer)
 static bool
 repeat_first(RsvRequest *request, RsvAnswer *answer)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(request->pool_id)},
 		{BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(request->scope)},
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(request->request_id)},
 	};
-	Snapshot	now = rsv_store_now();
-	RsvScan		scan;
-	bool		found;
+	Snapshot now = rsv_store_now();
+	RsvScan scan;
+	bool found;
 
 	rsv_scan_begin(&scan, RSV_REQUEST_PKEY, now, keys, lengthof(keys));
 	found = rsv_scan_next(&scan);
 	if (found)
 	{
-		text	   *first = DatumGetTextPP(scan.slot->tts_values[REQUEST_ARGUMENTS]);
+		text *first = DatumGetTextPP(scan.slot->tts_values[REQUEST_ARGUMENTS]);
 
 		if (VARSIZE_ANY_EXHDR(first) != request->arguments.len ||
 			memcmp(VARDATA_ANY(first), request->arguments.data, request->arguments.len) != 0)
@@ -148,8 +150,8 @@ repeat_first(RsvRequest *request, RsvAnswer *answer)
 void
 rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now)
 {
-	Datum		values[REQUEST_COLUMNS];
-	bool		nulls[REQUEST_COLUMNS] = {false};
+	Datum values[REQUEST_COLUMNS];
+	bool nulls[REQUEST_COLUMNS] = {false};
 
 	if (answer->json == NULL)
 		return;
@@ -167,12 +169,13 @@ rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now)
 static void
 refuse_other_arguments(const RsvRequest *request, text *first)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_RSV_REQUEST_REUSED),
-			 errmsg("request id \"%s\" was used for another call of %s", rsv_text_display(request->request_id),
-					request->scope),
-			 errdetail("The first call was %s(%s), this one is %s(%s).", request->scope,
-					   rsv_text_display(first), request->scope,
-					   rsv_text_display(cstring_to_text(request->arguments.data))),
-			 errhint("Use a new request id for a new intent, and the same arguments for a retry.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_RSV_REQUEST_REUSED),
+		 errmsg("request id \"%s\" was used for another call of %s",
+				rsv_text_display(request->request_id), request->scope),
+		 errdetail("The first call was %s(%s), this one is %s(%s).", request->scope,
+				   rsv_text_display(first), request->scope,
+				   rsv_text_display(cstring_to_text(request->arguments.data))),
+		 errhint("Use a new request id for a new intent, and the same arguments for a retry.")));
 }

@@ -26,31 +26,31 @@
 #define RSV_SCHEMA "reservation"
 
 /* Limits: a call above one of them is refused, with the limit in the message */
-#define RSV_NAME_BYTES_MAX 1000
-#define RSV_CLAIM_UNITS_MAX 100000
-#define RSV_POOL_UNITS_MAX 10000000
+#define RSV_NAME_BYTES_MAX   1000
+#define RSV_CLAIM_UNITS_MAX  100000
+#define RSV_POOL_UNITS_MAX   10000000
 #define RSV_LAPSED_BATCH_MAX 100
-#define RSV_SWEEP_BATCH_MAX 1000000
+#define RSV_SWEEP_BATCH_MAX  1000000
 
 /* A pool, as of the moment it was read. */
 typedef struct RsvPool
 {
-	int32		pool_id;
-	text	   *name;
-	bool		counted;		/* stock rather than numbered units */
-	bool		open;			/* open edition: no capacity, numbers from a sequence */
-	int64		capacity;		/* as created; meaningless if open */
-	int32		first_number;
-	bool		labelled;		/* some unit has a row in reservation.unit */
-	Interval   *hold_ttl;		/* NULL: the setting */
-	int32		per_holder;		/* 0: no limit */
-	int64		floor;
-	int64		ceiling;
-	bool		has_ceiling;
-	TimestampTz opens_at;		/* DT_NOBEGIN if none */
-	TimestampTz closes_at;		/* DT_NOEND if none */
-	bool		paused;
-	bool		dropped;
+	int32 pool_id;
+	text *name;
+	bool counted;   /* stock rather than numbered units */
+	bool open;      /* open edition: no capacity, numbers from a sequence */
+	int64 capacity; /* as created; meaningless if open */
+	int32 first_number;
+	bool labelled;      /* some unit has a row in reservation.unit */
+	Interval *hold_ttl; /* NULL: the setting */
+	int32 per_holder;   /* 0: no limit */
+	int64 floor;
+	int64 ceiling;
+	bool has_ceiling;
+	TimestampTz opens_at;  /* DT_NOBEGIN if none */
+	TimestampTz closes_at; /* DT_NOEND if none */
+	bool paused;
+	bool dropped;
 } RsvPool;
 
 typedef enum RsvState
@@ -66,45 +66,47 @@ typedef enum RsvState
 typedef struct RsvClaim
 {
 	ItemPointerData tid;
-	pg_uuid_t	claim_id;
+	pg_uuid_t claim_id;
 	TimestampTz claimed_at;
 	TimestampTz expires_at;
-	TimestampTz finalized_at;	/* meaningful if finalized or refunded */
-	int64		quantity;
-	int32		pool_id;
-	int32		number;			/* meaningful if numbered */
-	bool		numbered;
-	RsvState	state;
-	text	   *holder;
-	text	   *request_id;		/* NULL if none */
+	TimestampTz finalized_at; /* meaningful if finalized or refunded */
+	int64 quantity;
+	int32 pool_id;
+	int32 number; /* meaningful if numbered */
+	bool numbered;
+	RsvState state;
+	text *holder;
+	text *request_id; /* NULL if none */
 } RsvClaim;
 
 /* The rows that a function gives back, and their copy for a request id. */
 typedef struct RsvAnswer
 {
 	ReturnSetInfo *result;
-	StringInfo	json;			/* NULL: nobody will ask again */
+	StringInfo json; /* NULL: nobody will ask again */
 } RsvAnswer;
 
 /* What other unfinished transactions hold that this call could have used. */
 typedef struct RsvInFlight
 {
-	bool		any;
-	bool		several;		/* more than one transaction, or one we cannot name */
-	TransactionId xid;			/* one of them, InvalidTransactionId if unknown */
+	bool any;
+	bool several;      /* more than one transaction, or one we cannot name */
+	TransactionId xid; /* one of them, InvalidTransactionId if unknown */
 } RsvInFlight;
 
 /* access.c, reservation.c, guc.c: front door and settings */
-extern int	rsv_hold_ttl_s;
-extern int	rsv_claim_wait_ms;
+extern int rsv_hold_ttl_s;
+extern int rsv_claim_wait_ms;
 extern void rsv_guc_init(void);
 
 /* argument.c: what callers hand in, checked */
 extern void rsv_argument_required(FunctionCallInfo fcinfo, int argument, const char *what);
 extern text *rsv_argument_name(FunctionCallInfo fcinfo, int argument, const char *what);
 extern text *rsv_argument_optional_name(FunctionCallInfo fcinfo, int argument, const char *what);
-extern int32 rsv_argument_int32(FunctionCallInfo fcinfo, int argument, const char *what, int32 min, int32 max);
-extern int64 rsv_argument_int64(FunctionCallInfo fcinfo, int argument, const char *what, int64 min, int64 max);
+extern int32 rsv_argument_int32(FunctionCallInfo fcinfo, int argument, const char *what, int32 min,
+								int32 max);
+extern int64 rsv_argument_int64(FunctionCallInfo fcinfo, int argument, const char *what, int64 min,
+								int64 max);
 extern pg_uuid_t *rsv_argument_claim_id(FunctionCallInfo fcinfo, int argument);
 extern Interval *rsv_argument_ttl(FunctionCallInfo fcinfo, int argument, const char *what);
 extern TimestampTz rsv_argument_deadline(FunctionCallInfo fcinfo, int argument, TimestampTz now);
@@ -148,37 +150,38 @@ typedef struct RsvKey
 {
 	StrategyNumber strategy;
 	RegProcedure procedure;
-	Datum		value;
+	Datum value;
 } RsvKey;
 
 typedef struct RsvScan
 {
-	Relation	table;
-	Relation	index;
+	Relation table;
+	Relation index;
 	IndexScanDesc scan;
-	TupleTableSlot *slot;		/* the row found; its memory lives until the next call */
-	Snapshot	as_of;			/* NULL: committed rows and rows in flight */
+	TupleTableSlot *slot; /* the row found; its memory lives until the next call */
+	Snapshot as_of;       /* NULL: committed rows and rows in flight */
 	SnapshotData dirty;
-	TransactionId holder;		/* in flight: who inserted or is deleting the row */
+	TransactionId holder; /* in flight: who inserted or is deleting the row */
 } RsvScan;
 
 typedef enum RsvWrite
 {
 	RSV_WRITTEN,
-	RSV_BUSY,					/* another transaction is changing this row */
-	RSV_CHANGED					/* another transaction has changed it: read again */
+	RSV_BUSY,   /* another transaction is changing this row */
+	RSV_CHANGED /* another transaction has changed it: read again */
 } RsvWrite;
 
-extern Oid	rsv_store_owner(void);
+extern Oid rsv_store_owner(void);
 extern Snapshot rsv_store_now(void);
 extern void rsv_store_forget(Snapshot snapshot);
-extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys, int nkeys);
+extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
+						   int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
 extern bool rsv_scan_still(RsvScan *scan, TransactionId *holder);
 extern void rsv_scan_end(RsvScan *scan);
 extern void rsv_store_insert(RsvTable table, Datum *values, bool *nulls);
-extern RsvWrite rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bool wait,
-								 TransactionId *holder);
+extern RsvWrite rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls,
+								 bool wait, TransactionId *holder);
 extern RsvWrite rsv_scan_delete(RsvScan *scan, TransactionId *holder);
 
 /* plan.c: cached SPI plans */
@@ -202,8 +205,8 @@ typedef enum RsvPlan
 
 typedef struct RsvPlanSession
 {
-	Oid			caller;
-	int			security_context;
+	Oid caller;
+	int security_context;
 } RsvPlanSession;
 
 extern void rsv_plan_begin(RsvPlanSession *session);
@@ -238,7 +241,8 @@ extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern void rsv_claim_insert(const RsvClaim *claim);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
-extern void rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at, const text *request_id);
+extern void rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at,
+						  const text *request_id);
 extern RsvWrite rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder);
 extern void rsv_unit_free(const RsvClaim *claim);
 
@@ -246,28 +250,31 @@ extern void rsv_unit_free(const RsvClaim *claim);
 typedef enum RsvSupply
 {
 	RSV_TAKEN,
-	RSV_GONE,					/* sold out, or the named unit is taken */
-	RSV_UNDECIDED				/* other transactions hold what is left */
+	RSV_GONE,     /* sold out, or the named unit is taken */
+	RSV_UNDECIDED /* other transactions hold what is left */
 } RsvSupply;
 
-extern RsvSupply rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now, TimestampTz deadline,
-								 int32 *numbers, int64 *available);
-extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz now, TimestampTz deadline);
+extern RsvSupply rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now,
+								 TimestampTz deadline, int32 *numbers, int64 *available);
+extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz now,
+									  TimestampTz deadline);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
 /* limit.c: what one holder may have */
-extern bool rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units, List **holds);
+extern bool rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
+							   int64 *units, List **holds);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest
 {
-	int32		pool_id;
+	int32 pool_id;
 	const char *scope;
-	text	   *request_id;		/* NULL: no key, nothing to do */
+	text *request_id; /* NULL: no key, nothing to do */
 	StringInfoData arguments;
 } RsvRequest;
 
-extern void rsv_request_begin(RsvRequest *request, int32 pool_id, const char *scope, text *request_id);
+extern void rsv_request_begin(RsvRequest *request, int32 pool_id, const char *scope,
+							  text *request_id);
 extern void rsv_request_add_text(RsvRequest *request, const char *name, const text *value);
 extern void rsv_request_add_integer(RsvRequest *request, const char *name, int64 value);
 extern void rsv_request_add_interval(RsvRequest *request, const char *name, const Interval *value);
@@ -276,4 +283,4 @@ extern bool rsv_request_replay(RsvRequest *request, RsvAnswer *answer, uint64 ot
 extern void rsv_request_keep(RsvRequest *request, RsvAnswer *answer);
 extern void rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now);
 
-#endif							/* RESERVATION_H */
+#endif /* RESERVATION_H */

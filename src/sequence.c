@@ -30,8 +30,8 @@
 #include "reservation.h"
 
 static char *sequence_name(const RsvPool *pool);
-static Oid	sequence_find(const RsvPool *pool);
-static Oid	sequence_need(const RsvPool *pool);
+static Oid sequence_find(const RsvPool *pool);
+static Oid sequence_need(const RsvPool *pool);
 static int64 last_number(const RsvPool *pool);
 
 /* Makes the sequence of a pool, unless there is one. */
@@ -41,7 +41,7 @@ rsv_sequence_make(const RsvPool *pool)
 	RsvPlanSession session;
 	ObjectAddress sequence;
 	ObjectAddress extension;
-	uint64		key = rsv_lock_key("sequence", pool->pool_id, pool->name);
+	uint64 key = rsv_lock_key("sequence", pool->pool_id, pool->name);
 
 	rsv_lock_keys(&key, 1);
 	AcceptInvalidationMessages();
@@ -84,19 +84,22 @@ rsv_sequence_next(const RsvPool *pool)
 int32
 rsv_sequence_take(const RsvPool *pool, int32 count)
 {
-	Oid			sequence = sequence_need(pool);
+	Oid sequence = sequence_need(pool);
 	RsvPlanSession session;
-	int64		first;
+	int64 first;
 
 	rsv_plan_begin(&session);
 	first = Max(nextval_internal(sequence, false), last_number(pool) + 1);
 	if (first + count - 1 > PG_INT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("pool \"%s\" has no room for %d more numbers", rsv_text_display(pool->name), count),
-				 errdetail("The next number is " INT64_FORMAT ", the highest possible is %d.", first, PG_INT32_MAX),
+				 errmsg("pool \"%s\" has no room for %d more numbers", rsv_text_display(pool->name),
+						count),
+				 errdetail("The next number is " INT64_FORMAT ", the highest possible is %d.",
+						   first, PG_INT32_MAX),
 				 errhint("Create another pool for the rest.")));
-	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(first + count - 1));
+	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence),
+							   Int64GetDatum(first + count - 1));
 	rsv_plan_end(&session);
 	return (int32) first;
 }
@@ -116,7 +119,7 @@ sequence_find(const RsvPool *pool)
 static Oid
 sequence_need(const RsvPool *pool)
 {
-	Oid			sequence = sequence_find(pool);
+	Oid sequence = sequence_find(pool);
 
 	if (!OidIsValid(sequence))
 	{
@@ -130,9 +133,9 @@ sequence_need(const RsvPool *pool)
 static int64
 last_number(const RsvPool *pool)
 {
-	Datum		values[] = {Int32GetDatum(pool->pool_id)};
-	Datum		last;
-	bool		isnull;
+	Datum values[] = {Int32GetDatum(pool->pool_id)};
+	Datum last;
+	bool isnull;
 
 	rsv_plan_run(RSV_PLAN_UNITS_LAST, values, NULL);
 	last = rsv_plan_value(1, &isnull);

@@ -24,15 +24,17 @@
 #include "reservation.h"
 
 static void claim_now(const pg_uuid_t *claim_id, RsvClaim *claim);
-static bool settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now, const text *request_id);
+static bool settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now,
+				   const text *request_id);
 static void give_back(const RsvClaim *claim);
-static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *claim,
-							bool *replayed);
+static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now,
+							RsvClaim *claim, bool *replayed);
 static bool may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken);
 static void refuse_undecided(const RsvClaim *claim) pg_attribute_noreturn();
-static void answer_finalize(const char *status, const RsvClaim *claim, bool replayed, RsvAnswer *answer);
-static const char *refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, const text *request_id,
-						  RsvClaim *claim, bool *replayed);
+static void answer_finalize(const char *status, const RsvClaim *claim, bool replayed,
+							RsvAnswer *answer);
+static const char *refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now,
+						  const text *request_id, RsvClaim *claim, bool *replayed);
 static int32 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of);
 
 /*
@@ -46,12 +48,12 @@ rsv_extend(PG_FUNCTION_ARGS)
 {
 	static const char *const statuses[] = {"held", "finalized", "released", "lapsed", "finalized"};
 	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t  *claim_id;
-	Interval   *ttl;
+	pg_uuid_t *claim_id;
+	Interval *ttl;
 	TimestampTz end;
-	RsvAnswer	answer;
-	RsvClaim	claim;
-	bool		lapsed;
+	RsvAnswer answer;
+	RsvClaim claim;
+	bool lapsed;
 
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
@@ -70,7 +72,7 @@ rsv_extend(PG_FUNCTION_ARGS)
 
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(statuses[lapsed ? RSV_LAPSED : claim.state]),
-				   UUIDPGetDatum(claim_id), TimestampTzGetDatum(claim.expires_at)},
+							  UUIDPGetDatum(claim_id), TimestampTzGetDatum(claim.expires_at)},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
 }
@@ -80,13 +82,14 @@ PG_FUNCTION_INFO_V1(rsv_release);
 Datum
 rsv_release(PG_FUNCTION_ARGS)
 {
-	static const char *const statuses[] = {"released", "finalized", "released", "lapsed", "finalized"};
+	static const char *const statuses[] = {"released", "finalized", "released", "lapsed",
+										   "finalized"};
 	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t  *claim_id;
-	RsvAnswer	answer;
-	RsvClaim	claim;
-	bool		lapsed;
-	bool		replayed;
+	pg_uuid_t *claim_id;
+	RsvAnswer answer;
+	RsvClaim claim;
+	bool lapsed;
+	bool replayed;
 
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
@@ -102,7 +105,7 @@ rsv_release(PG_FUNCTION_ARGS)
 
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(statuses[lapsed ? RSV_LAPSED : claim.state]),
-				   UUIDPGetDatum(claim_id), BoolGetDatum(replayed)},
+							  UUIDPGetDatum(claim_id), BoolGetDatum(replayed)},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
 }
@@ -119,12 +122,12 @@ Datum
 rsv_finalize(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t  *claim_id;
-	int64		quantity;
-	RsvAnswer	answer;
-	RsvClaim	claim;
+	pg_uuid_t *claim_id;
+	int64 quantity;
+	RsvAnswer answer;
+	RsvClaim claim;
 	const char *status;
-	bool		replayed;
+	bool replayed;
 
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
@@ -146,20 +149,21 @@ Datum
 rsv_refund(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t  *claim_id;
-	int64		quantity;
-	RsvAnswer	answer;
-	RsvClaim	claim;
-	RsvRequest	request;
+	pg_uuid_t *claim_id;
+	int64 quantity;
+	RsvAnswer answer;
+	RsvClaim claim;
+	RsvRequest request;
 	const char *status;
-	bool		replayed;
-	bool		refunded;
+	bool replayed;
+	bool refunded;
 
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
 	quantity = PG_ARGISNULL(1) ? 0 : rsv_argument_int64(fcinfo, 1, "quantity", 1, PG_INT64_MAX);
 	claim_now(claim_id, &claim);
-	rsv_request_begin(&request, claim.pool_id, "refund", rsv_argument_optional_name(fcinfo, 2, "request_id"));
+	rsv_request_begin(&request, claim.pool_id, "refund",
+					  rsv_argument_optional_name(fcinfo, 2, "request_id"));
 	rsv_require_writable("refund");
 	rsv_request_add_claim(&request, "claim_id", claim_id);
 	rsv_request_add_integer(&request, "quantity", quantity);
@@ -172,8 +176,9 @@ rsv_refund(PG_FUNCTION_ARGS)
 		rsv_request_keep(&request, &answer);
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(status), UUIDPGetDatum(claim_id),
-				   Int64GetDatum(refunded ? claim.quantity : 0),
-				   Int64GetDatum(claim.state == RSV_FINALIZED ? claim.quantity : 0), BoolGetDatum(replayed)},
+							  Int64GetDatum(refunded ? claim.quantity : 0),
+							  Int64GetDatum(claim.state == RSV_FINALIZED ? claim.quantity : 0),
+							  BoolGetDatum(replayed)},
 				   (bool[]) {false, false, false, false, false});
 	rsv_request_save(&request, &answer, now);
 	return (Datum) 0;
@@ -190,12 +195,12 @@ Datum
 rsv_sweep(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int32		max;
-	int32		lapsed = 0;
-	int32		pool_id = 0;
-	bool		found = true;
-	RsvAnswer	answer;
-	Snapshot	as_of;
+	int32 max;
+	int32 lapsed = 0;
+	int32 pool_id = 0;
+	bool found = true;
+	RsvAnswer answer;
+	Snapshot as_of;
 
 	rsv_answer_begin(&answer, fcinfo);
 	max = rsv_argument_int32(fcinfo, 0, "max", 1, RSV_SWEEP_BATCH_MAX);
@@ -203,9 +208,9 @@ rsv_sweep(PG_FUNCTION_ARGS)
 	as_of = rsv_store_now();
 	while (found && lapsed < max)
 	{
-		RsvKey		key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(pool_id)};
-		RsvScan		scan;
-		RsvClaim	first;
+		RsvKey key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(pool_id)};
+		RsvScan scan;
+		RsvClaim first;
 
 		/* the earliest hold of the next pool that has any */
 		rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, &key, 1);
@@ -221,7 +226,8 @@ rsv_sweep(PG_FUNCTION_ARGS)
 	}
 	rsv_store_forget(as_of);
 	CommandCounterIncrement();
-	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)}, (bool[]) {false, false});
+	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)},
+				   (bool[]) {false, false});
 	return (Datum) 0;
 }
 
@@ -229,18 +235,20 @@ rsv_sweep(PG_FUNCTION_ARGS)
 static void
 claim_now(const pg_uuid_t *claim_id, RsvClaim *claim)
 {
-	Snapshot	as_of = rsv_store_now();
-	bool		found;
+	Snapshot as_of = rsv_store_now();
+	bool found;
 
 	CHECK_FOR_INTERRUPTS();
 	found = rsv_claim_read(claim_id, as_of, claim);
 	rsv_store_forget(as_of);
 	if (!found)
-		ereport(ERROR,
-				(errcode(ERRCODE_RSV_UNKNOWN_CLAIM),
-				 errmsg("claim %s does not exist",
-						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(claim_id)))),
-				 errhint("Pass a claim_id that claim_next or claim_unit returned, in a transaction that committed.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_RSV_UNKNOWN_CLAIM),
+			 errmsg("claim %s does not exist",
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(claim_id)))),
+			 errhint(
+				 "Pass a claim_id from a claim whose transaction committed.")));
 }
 
 /* Makes the change, the log entry and the free unit; false: read again. */
@@ -262,7 +270,7 @@ settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now, cons
 static void
 give_back(const RsvClaim *claim)
 {
-	RsvPool		pool;
+	RsvPool pool;
 
 	rsv_pool_read(claim->pool_id, &pool);
 	if (!pool.dropped)
@@ -271,12 +279,13 @@ give_back(const RsvClaim *claim)
 
 /* Finalizes, and returns the status. quantity 0: all that is held. */
 static const char *
-finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *claim, bool *replayed)
+finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *claim,
+		 bool *replayed)
 {
 	for (;;)
 	{
-		bool		unit_taken = false;
-		RsvState	state;
+		bool unit_taken = false;
+		RsvState state;
 
 		claim_now(claim_id, claim);
 		state = claim->state;
@@ -288,10 +297,12 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *c
 		if (quantity > claim->quantity)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("cannot finalize " INT64_FORMAT " of a claim of " INT64_FORMAT, quantity, claim->quantity),
+					 errmsg("cannot finalize " INT64_FORMAT " of a claim of " INT64_FORMAT,
+							quantity, claim->quantity),
 					 errhint("Pass at most what is held, or NULL for all of it.")));
 
-		if ((state == RSV_LAPSED || claim->expires_at <= now) && !may_be_late(claim, now, &unit_taken))
+		if ((state == RSV_LAPSED || claim->expires_at <= now) &&
+			!may_be_late(claim, now, &unit_taken))
 		{
 			claim_now(claim_id, claim);
 			if (claim->state == state)
@@ -320,17 +331,17 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *c
 static bool
 may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken)
 {
-	RsvPool		pool;
-	int64		units;
-	List	   *holds;
-	RsvSupply	supply;
+	RsvPool pool;
+	int64 units;
+	List *holds;
+	RsvSupply supply;
 
 	rsv_pool_read(claim->pool_id, &pool);
 	if (pool.dropped)
 		return false;
 	if (pool.per_holder > 0)
 	{
-		uint64		key = rsv_lock_key("holder", pool.pool_id, claim->holder);
+		uint64 key = rsv_lock_key("holder", pool.pool_id, claim->holder);
 
 		rsv_lock_keys(&key, 1);
 		if (!rsv_limit_holdings(&pool, claim->holder, now, &units, &holds))
@@ -341,8 +352,9 @@ may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken)
 	if (claim->state == RSV_HELD)
 		return true;
 
-	supply = rsv_supply_take_unit(&pool, claim->number, now,
-								  TimestampTzPlusMilliseconds(GetCurrentTimestamp(), rsv_claim_wait_ms));
+	supply =
+		rsv_supply_take_unit(&pool, claim->number, now,
+							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), rsv_claim_wait_ms));
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
 	*unit_taken = supply == RSV_TAKEN;
@@ -352,33 +364,37 @@ may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken)
 static void
 refuse_undecided(const RsvClaim *claim)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not decide whether claim %s can be finalized after it lapsed",
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&claim->claim_id)))),
-			 errdetail("An unfinished transaction holds its unit or changes what its holder has."),
-			 errhint("Try again when that transaction has ended.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+		 errmsg("could not decide whether claim %s can be finalized after it lapsed",
+				DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&claim->claim_id)))),
+		 errdetail("An unfinished transaction holds its unit or changes what its holder has."),
+		 errhint("Try again when that transaction has ended.")));
 }
 
 static void
 answer_finalize(const char *status, const RsvClaim *claim, bool replayed, RsvAnswer *answer)
 {
-	bool		finalized = claim->state == RSV_FINALIZED || claim->state == RSV_REFUNDED;
-	RsvPool		pool;
+	bool finalized = claim->state == RSV_FINALIZED || claim->state == RSV_REFUNDED;
+	RsvPool pool;
 
 	rsv_pool_read(claim->pool_id, &pool);
-	rsv_answer_row(answer,
-				   (Datum[]) {CStringGetTextDatum(status), UUIDPGetDatum(&claim->claim_id),
-				   PointerGetDatum(pool.name), Int32GetDatum(claim->number), Int64GetDatum(claim->quantity),
-				   PointerGetDatum(claim->holder), TimestampTzGetDatum(claim->finalized_at),
-				   BoolGetDatum(finalized && claim->expires_at <= claim->finalized_at), BoolGetDatum(replayed)},
-				   (bool[]) {false, false, false, !claim->numbered, false, false, !finalized, false, false});
+	rsv_answer_row(
+		answer,
+		(Datum[]) {CStringGetTextDatum(status), UUIDPGetDatum(&claim->claim_id),
+				   PointerGetDatum(pool.name), Int32GetDatum(claim->number),
+				   Int64GetDatum(claim->quantity), PointerGetDatum(claim->holder),
+				   TimestampTzGetDatum(claim->finalized_at),
+				   BoolGetDatum(finalized && claim->expires_at <= claim->finalized_at),
+				   BoolGetDatum(replayed)},
+		(bool[]) {false, false, false, !claim->numbered, false, false, !finalized, false, false});
 }
 
 /* Refunds, and returns the status. quantity 0: the rest. */
 static const char *
-refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, const text *request_id, RsvClaim *claim,
-	   bool *replayed)
+refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, const text *request_id,
+	   RsvClaim *claim, bool *replayed)
 {
 	do
 	{
@@ -386,7 +402,8 @@ refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, const text *r
 		*replayed = claim->state == RSV_REFUNDED && quantity == 0;
 		if (*replayed)
 			return "refunded";
-		if (claim->state == RSV_REFUNDED || (claim->state == RSV_FINALIZED && quantity > claim->quantity))
+		if (claim->state == RSV_REFUNDED ||
+			(claim->state == RSV_FINALIZED && quantity > claim->quantity))
 			return "exceeds";
 		if (claim->state != RSV_FINALIZED)
 			return "not_finalized";
@@ -399,17 +416,17 @@ refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, const text *r
 static int32
 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
 		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
 	};
-	int32		lapsed = 0;
-	RsvScan		scan;
+	int32 lapsed = 0;
+	RsvScan scan;
 
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
 	while (lapsed < max && rsv_scan_next(&scan))
 	{
-		RsvClaim	claim;
+		RsvClaim claim;
 		TransactionId holder;
 
 		CHECK_FOR_INTERRUPTS();

@@ -42,18 +42,18 @@
 typedef struct TableInfo
 {
 	const char *name;
-	Oid			oid;			/* InvalidOid: not looked up, or changed since */
-	MemoryContext context;		/* all that follows */
-	EState	   *estate;
+	Oid oid;               /* InvalidOid: not looked up, or changed since */
+	MemoryContext context; /* all that follows */
+	EState *estate;
 	ResultRelInfo *target;
-	Oid		   *index_oids;
+	Oid *index_oids;
 } TableInfo;
 
 typedef struct IndexName
 {
 	const char *name;
-	RsvTable	table;
-	Oid			oid;
+	RsvTable table;
+	Oid oid;
 } IndexName;
 
 static TableInfo tables[] = {
@@ -77,20 +77,21 @@ static IndexName indexes[] = {
 	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
 };
 
-static Oid	named_relation(const char *name);
+static Oid named_relation(const char *name);
 static TableInfo *table_info(RsvTable table);
 static void table_learn(TableInfo *info);
 static void forget_changed(Datum arg, Oid relid);
 static Relation target_open(TableInfo *info);
 static void target_close(TableInfo *info);
-static RsvWrite write_result(TM_Result result, const TM_FailureData *failure, TransactionId *holder);
+static RsvWrite write_result(TM_Result result, const TM_FailureData *failure,
+							 TransactionId *holder);
 
 /* The role that owns the tables, in whose name plans run. */
 Oid
 rsv_store_owner(void)
 {
-	Relation	relation = table_open(table_info(RSV_POOL)->oid, NoLock);
-	Oid			owner = relation->rd_rel->relowner;
+	Relation relation = table_open(table_info(RSV_POOL)->oid, NoLock);
+	Oid owner = relation->rd_rel->relowner;
 
 	table_close(relation, NoLock);
 	return owner;
@@ -116,7 +117,7 @@ rsv_store_forget(Snapshot snapshot)
 void
 rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys, int nkeys)
 {
-	TableInfo  *info = table_info(indexes[index].table);
+	TableInfo *info = table_info(indexes[index].table);
 	ScanKeyData scan_keys[3];
 
 	Assert(nkeys >= 1);
@@ -153,7 +154,8 @@ rsv_scan_next(RsvScan *scan)
 	while (index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
 	{
 		if (scan->as_of == NULL)
-			scan->holder = TransactionIdIsValid(scan->dirty.xmin) ? scan->dirty.xmin : scan->dirty.xmax;
+			scan->holder =
+				TransactionIdIsValid(scan->dirty.xmin) ? scan->dirty.xmin : scan->dirty.xmax;
 		else if (scan->scan->xs_snapshot == SnapshotAny &&
 				 !table_tuple_satisfies_snapshot(scan->table, scan->slot, scan->as_of))
 			continue;
@@ -170,7 +172,7 @@ rsv_scan_next(RsvScan *scan)
 bool
 rsv_scan_still(RsvScan *scan, TransactionId *holder)
 {
-	bool		visible = table_tuple_satisfies_snapshot(scan->table, scan->slot, &scan->dirty);
+	bool visible = table_tuple_satisfies_snapshot(scan->table, scan->slot, &scan->dirty);
 
 	*holder = visible ? scan->dirty.xmax : InvalidTransactionId;
 	return visible;
@@ -189,8 +191,8 @@ rsv_scan_end(RsvScan *scan)
 void
 rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
 {
-	TableInfo  *info = table_info(table);
-	Relation	relation = target_open(info);
+	TableInfo *info = table_info(table);
+	Relation relation = target_open(info);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 
 	slot->tts_values = values;
@@ -212,23 +214,24 @@ rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
  * want to wait.
  */
 RsvWrite
-rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bool wait, TransactionId *holder)
+rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bool wait,
+				 TransactionId *holder)
 {
-	TableInfo  *info = table_info(table);
-	Relation	relation = target_open(info);
+	TableInfo *info = table_info(table);
+	Relation relation = target_open(info);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	TU_UpdateIndexes update_indexes = TU_None;
 	LockTupleMode mode;
 	TM_FailureData failure;
-	TM_Result	result;
+	TM_Result result;
 
 	slot->tts_values = values;
 	slot->tts_isnull = nulls;
 	ExecStoreVirtualTuple(slot);
 	if (relation->rd_att->constr)
 		ExecConstraints(info->target, slot, info->estate);
-	result = table_tuple_update(relation, tid, slot, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
-								wait, &failure, &mode, &update_indexes);
+	result = table_tuple_update(relation, tid, slot, GetCurrentCommandId(true), InvalidSnapshot,
+								InvalidSnapshot, wait, &failure, &mode, &update_indexes);
 	if (result == TM_Ok && update_indexes != TU_None)
 		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);
@@ -244,10 +247,10 @@ RsvWrite
 rsv_scan_delete(RsvScan *scan, TransactionId *holder)
 {
 	TM_FailureData failure;
-	TM_Result	result;
+	TM_Result result;
 
-	result = table_tuple_delete(scan->table, &scan->slot->tts_tid, GetCurrentCommandId(true), InvalidSnapshot,
-								InvalidSnapshot, false, &failure, false);
+	result = table_tuple_delete(scan->table, &scan->slot->tts_tid, GetCurrentCommandId(true),
+								InvalidSnapshot, InvalidSnapshot, false, &failure, false);
 	return write_result(result, &failure, holder);
 }
 
@@ -275,14 +278,14 @@ write_result(TM_Result result, const TM_FailureData *failure, TransactionId *hol
 		default:
 			elog(ERROR, "unexpected result %d of a row change", result);
 	}
-	return RSV_CHANGED;			/* keep the compiler quiet */
+	return RSV_CHANGED; /* keep the compiler quiet */
 }
 
 static Oid
 named_relation(const char *name)
 {
-	Oid			schema = get_namespace_oid(RSV_SCHEMA, false);
-	Oid			oid = get_relname_relid(name, schema);
+	Oid schema = get_namespace_oid(RSV_SCHEMA, false);
+	Oid oid = get_relname_relid(name, schema);
 
 	if (!OidIsValid(oid))
 		ereport(ERROR,
@@ -300,8 +303,8 @@ named_relation(const char *name)
 static TableInfo *
 table_info(RsvTable table)
 {
-	TableInfo  *info = &tables[table];
-	Oid			oid;
+	TableInfo *info = &tables[table];
+	Oid oid;
 
 	for (;;)
 	{
@@ -324,7 +327,7 @@ table_learn(TableInfo *info)
 {
 	static bool registered = false;
 	MemoryContext caller;
-	Relation	relation;
+	Relation relation;
 
 	if (!registered)
 	{
@@ -334,7 +337,8 @@ table_learn(TableInfo *info)
 
 	if (info->context != NULL)
 		MemoryContextDelete(info->context);
-	info->context = AllocSetContextCreate(CacheMemoryContext, "reservation table", ALLOCSET_SMALL_SIZES);
+	info->context =
+		AllocSetContextCreate(CacheMemoryContext, "reservation table", ALLOCSET_SMALL_SIZES);
 	MemoryContextSetIdentifier(info->context, info->name);
 
 	relation = table_open(named_relation(info->name), RowExclusiveLock);
@@ -377,7 +381,7 @@ static Relation
 target_open(TableInfo *info)
 {
 	ResultRelInfo *target = info->target;
-	Relation	relation = table_open(info->oid, NoLock);
+	Relation relation = table_open(info->oid, NoLock);
 
 	target->ri_RelationDesc = relation;
 	for (int i = 0; i < target->ri_NumIndices; i++)

@@ -32,12 +32,12 @@ typedef struct Walk
 {
 	const RsvPool *pool;
 	TimestampTz now;
-	int32		wanted;
-	int32		taken;
-	int32	   *numbers;		/* of the units taken */
-	RsvClaim   *lapsed;			/* holds whose time is over, by number */
-	int			nlapsed;
-	int			next_lapsed;
+	int32 wanted;
+	int32 taken;
+	int32 *numbers;   /* of the units taken */
+	RsvClaim *lapsed; /* holds whose time is over, by number */
+	int nlapsed;
+	int next_lapsed;
 	RsvInFlight in_flight;
 } Walk;
 
@@ -47,26 +47,26 @@ static void take_lapsed(Walk *walk, int32 up_to);
 static void take_free(Walk *walk, RsvScan *scan);
 static void take_new(Walk *walk);
 static void lapsed_list(Walk *walk, Snapshot as_of);
-static int	compare_numbers(const void *a, const void *b);
+static int compare_numbers(const void *a, const void *b);
 static int64 count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough);
 static bool unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of);
 static bool unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim);
-static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now, RsvInFlight *in_flight,
-						   RsvSupply *answer);
+static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now,
+						   RsvInFlight *in_flight, RsvSupply *answer);
 
 /*
  * Takes the lowest free units, all or none. If they are gone, or still
  * undecided at the deadline, *available says how many were free.
  */
 RsvSupply
-rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now, TimestampTz deadline, int32 *numbers,
-				int64 *available)
+rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now, TimestampTz deadline,
+				int32 *numbers, int64 *available)
 {
 	for (;;)
 	{
-		Walk		attempt = {.pool = pool,.now = now,.wanted = count,.numbers = numbers};
-		Snapshot	as_of = rsv_store_now();
-		bool		gone = false;
+		Walk attempt = {.pool = pool, .now = now, .wanted = count, .numbers = numbers};
+		Snapshot as_of = rsv_store_now();
+		bool gone = false;
 
 		CHECK_FOR_INTERRUPTS();
 		if (count == 1)
@@ -94,7 +94,7 @@ rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz now, Timesta
 	for (;;)
 	{
 		RsvInFlight in_flight = {0};
-		RsvSupply	answer;
+		RsvSupply answer;
 
 		CHECK_FOR_INTERRUPTS();
 		if (take_unit_once(pool, number, now, &in_flight, &answer))
@@ -108,8 +108,8 @@ rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz now, Timesta
 int64
 rsv_supply_count(const RsvPool *pool, TimestampTz now)
 {
-	Snapshot	as_of = rsv_store_now();
-	int64		count = count_as_of(pool, now, as_of, PG_INT64_MAX);
+	Snapshot as_of = rsv_store_now();
+	int64 count = count_as_of(pool, now, as_of, PG_INT64_MAX);
 
 	rsv_store_forget(as_of);
 	return count;
@@ -136,14 +136,14 @@ walk_all_or_none(Walk *attempt, Snapshot as_of)
 static void
 walk_units(Walk *walk, Snapshot as_of)
 {
-	RsvKey		key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)};
-	RsvScan		scan;
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)};
+	RsvScan scan;
 
 	lapsed_list(walk, as_of);
 	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, NULL, &key, 1);
 	while (walk->taken < walk->wanted)
 	{
-		bool		found = rsv_scan_next(&scan);
+		bool found = rsv_scan_next(&scan);
 
 		take_lapsed(walk, found ? DatumGetInt32(scan.slot->tts_values[1]) : PG_INT32_MAX);
 		if (!found)
@@ -163,9 +163,9 @@ take_lapsed(Walk *walk, int32 up_to)
 {
 	while (walk->taken < walk->wanted && walk->next_lapsed < walk->nlapsed)
 	{
-		RsvClaim   *claim = &walk->lapsed[walk->next_lapsed];
+		RsvClaim *claim = &walk->lapsed[walk->next_lapsed];
 		TransactionId holder;
-		RsvWrite	result;
+		RsvWrite result;
 
 		if (claim->number > up_to)
 			return;
@@ -183,7 +183,7 @@ static void
 take_free(Walk *walk, RsvScan *scan)
 {
 	TransactionId holder = scan->holder;
-	RsvWrite	result = TransactionIdIsValid(holder) ? RSV_BUSY : rsv_scan_delete(scan, &holder);
+	RsvWrite result = TransactionIdIsValid(holder) ? RSV_BUSY : rsv_scan_delete(scan, &holder);
 
 	if (result == RSV_WRITTEN)
 		walk->numbers[walk->taken++] = DatumGetInt32(scan->slot->tts_values[1]);
@@ -200,9 +200,9 @@ take_new(Walk *walk)
 {
 	while (walk->taken < walk->wanted)
 	{
-		int64		number = rsv_sequence_next(walk->pool);
-		Snapshot	as_of;
-		RsvClaim	claim;
+		int64 number = rsv_sequence_next(walk->pool);
+		Snapshot as_of;
+		RsvClaim claim;
 
 		CHECK_FOR_INTERRUPTS();
 		if (number > PG_INT32_MAX)
@@ -219,13 +219,13 @@ take_new(Walk *walk)
 static void
 lapsed_list(Walk *walk, Snapshot as_of)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)},
 		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(walk->now)},
 	};
-	int			most = Max(RSV_LAPSED_BATCH_MAX, walk->wanted);
-	int			room = 0;
-	RsvScan		scan;
+	int most = Max(RSV_LAPSED_BATCH_MAX, walk->wanted);
+	int room = 0;
+	RsvScan scan;
 
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
 	while (walk->nlapsed < most && rsv_scan_next(&scan))
@@ -234,7 +234,7 @@ lapsed_list(Walk *walk, Snapshot as_of)
 		{
 			room = walk->lapsed == NULL ? RSV_LAPSED_BATCH_MAX : room * 2;
 			walk->lapsed = walk->lapsed == NULL ? palloc(sizeof(RsvClaim) * room)
-				: repalloc(walk->lapsed, sizeof(RsvClaim) * room);
+												: repalloc(walk->lapsed, sizeof(RsvClaim) * room);
 		}
 		rsv_claim_from_scan(&scan, &walk->lapsed[walk->nlapsed++]);
 	}
@@ -246,8 +246,8 @@ lapsed_list(Walk *walk, Snapshot as_of)
 static int
 compare_numbers(const void *a, const void *b)
 {
-	int32		left = ((const RsvClaim *) a)->number;
-	int32		right = ((const RsvClaim *) b)->number;
+	int32 left = ((const RsvClaim *) a)->number;
+	int32 right = ((const RsvClaim *) b)->number;
 
 	return (left > right) - (left < right);
 }
@@ -256,12 +256,12 @@ compare_numbers(const void *a, const void *b)
 static int64
 count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
 	};
-	RsvScan		scan;
-	int64		count = 0;
+	RsvScan scan;
+	int64 count = 0;
 
 	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, as_of, keys, 1);
 	while (count < enough && rsv_scan_next(&scan))
@@ -277,12 +277,12 @@ count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough)
 static bool
 unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
 	};
-	RsvScan		scan;
-	bool		found;
+	RsvScan scan;
+	bool found;
 
 	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, as_of, keys, lengthof(keys));
 	found = rsv_scan_next(&scan);
@@ -293,12 +293,12 @@ unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of)
 static bool
 unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
 	};
-	RsvScan		scan;
-	bool		found;
+	RsvScan scan;
+	bool found;
 
 	rsv_scan_begin(&scan, RSV_CLAIM_LIVE, as_of, keys, lengthof(keys));
 	found = rsv_scan_next(&scan);
@@ -313,18 +313,19 @@ unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *cla
  * flight, or somebody was quicker and we have to look again.
  */
 static bool
-take_unit_once(const RsvPool *pool, int32 number, TimestampTz now, RsvInFlight *in_flight, RsvSupply *answer)
+take_unit_once(const RsvPool *pool, int32 number, TimestampTz now, RsvInFlight *in_flight,
+			   RsvSupply *answer)
 {
-	RsvKey		keys[] = {
+	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
 	};
-	Walk		attempt = {.pool = pool,.now = now,.wanted = 1,.numbers = &number};
-	Snapshot	as_of = rsv_store_now();
-	RsvClaim	claim;
-	RsvScan		scan;
-	bool		live = false;
-	bool		known;
+	Walk attempt = {.pool = pool, .now = now, .wanted = 1, .numbers = &number};
+	Snapshot as_of = rsv_store_now();
+	RsvClaim claim;
+	RsvScan scan;
+	bool live = false;
+	bool known;
 
 	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, NULL, keys, lengthof(keys));
 	while (attempt.taken == 0 && rsv_scan_next(&scan))

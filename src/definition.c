@@ -1,0 +1,291 @@
+/*
+ * definition.c
+ *	  The definition of a pool: its supply and its rules, made and changed.
+ *
+ * Invariant: the rules of a pool fit together (check_rules). The constraints of
+ * reservation.pool stand behind it.
+ *
+ * Locks: the name of the pool by its unique index, or the pool's row. No claim
+ * waits for either: it goes by the row that was committed when it began.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+#include "reservation.h"
+
+/* Arguments of create_pool that are not rules */
+enum
+{
+	CREATE_POOL = 0,
+	CREATE_CAPACITY = 1,
+	CREATE_KIND = 2,
+	CREATE_FIRST_NUMBER = 3,
+	CREATE_FLOOR = 6
+};
+
+/* Where a function has its arguments for the rules of a pool. */
+typedef struct RuleArguments
+{
+	int hold_ttl;
+	int per_holder;
+	int opens_at;
+	int closes_at;
+	int floor;
+	int ceiling;
+} RuleArguments;
+
+static const RuleArguments create_rules = {4, 5, 8, 9, 6, 7};
+static const RuleArguments alter_rules = {1, 2, 3, 4, 6, 7};
+
+static void read_definition(FunctionCallInfo fcinfo, RsvPool *pool);
+static void read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool);
+static void check_rules(const RsvPool *pool);
+static bool insert_pool(RsvPool *pool);
+static void require_same(const RsvPool *asked, const RsvPool *there);
+static bool same_interval(const Interval *a, const Interval *b);
+
+/*
+ * create_pool(pool text, capacity bigint, kind text, first_number integer, hold_ttl interval,
+ *			   per_holder integer, floor bigint, ceiling bigint, opens_at timestamptz,
+ *			   closes_at timestamptz)
+ *		-> (status, pool, kind, capacity)
+ *
+ * capacity NULL: an open edition. The same call again: "existing".
+ */
+PG_FUNCTION_INFO_V1(rsv_create_pool);
+Datum
+rsv_create_pool(PG_FUNCTION_ARGS)
+{
+	RsvPool pool = {0};
+	RsvPool there;
+	RsvAnswer answer;
+	bool created;
+
+	rsv_answer_begin(&answer, fcinfo);
+	read_definition(fcinfo, &pool);
+	rsv_require_writable("create_pool");
+	created = insert_pool(&pool);
+	if (!created)
+	{
+		rsv_pool_find(pool.name, &there);
+		require_same(&pool, &there);
+	}
+	rsv_answer_row(&answer,
+				   (Datum[]) {CStringGetTextDatum(created ? "created" : "existing"),
+							  PointerGetDatum(pool.name),
+							  CStringGetTextDatum(pool.counted ? "counted" : "numbered"),
+							  Int64GetDatum(pool.capacity)},
+				   (bool[]) {false, false, false, pool.open});
+	return (Datum) 0;
+}
+
+/*
+ * alter_pool(pool text, hold_ttl interval, per_holder integer, opens_at timestamptz,
+ *			  closes_at timestamptz, paused boolean, floor bigint, ceiling bigint) -> (status, pool)
+ *
+ * NULL leaves a value as it is.
+ */
+PG_FUNCTION_INFO_V1(rsv_alter_pool);
+Datum
+rsv_alter_pool(PG_FUNCTION_ARGS)
+{
+	RsvPool pool;
+	RsvAnswer answer;
+	RsvPlanSession session;
+	Datum values[8];
+	char nulls[] = "        ";
+
+	rsv_answer_begin(&answer, fcinfo);
+	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
+	rsv_require_writable("alter_pool");
+	read_rules(fcinfo, &alter_rules, &pool);
+	check_rules(&pool);
+	for (int i = 0; i < 8; i++)
+	{
+		values[i] = PG_GETARG_DATUM(i);
+		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+	}
+	values[0] = Int32GetDatum(pool.pool_id);
+	rsv_plan_begin(&session);
+	rsv_plan_run(RSV_PLAN_POOL_ALTER, values, nulls);
+	rsv_plan_end(&session);
+	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("altered"), PointerGetDatum(pool.name)},
+				   (bool[]) {false, false});
+	return (Datum) 0;
+}
+
+/* Reads what create_pool was given. */
+static void
+read_definition(FunctionCallInfo fcinfo, RsvPool *pool)
+{
+	char *kind;
+
+	pool->name = rsv_argument_name(fcinfo, CREATE_POOL, "pool");
+	rsv_argument_required(fcinfo, CREATE_KIND, "kind");
+	kind = text_to_cstring(PG_GETARG_TEXT_PP(CREATE_KIND));
+	pool->counted = strcmp(kind, "counted") == 0;
+	if (!pool->counted && strcmp(kind, "numbered") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("kind must be \"numbered\" or \"counted\""),
+				 errhint("Numbered units each have a number; a counted pool is a quantity.")));
+	pool->open = !pool->counted && PG_ARGISNULL(CREATE_CAPACITY);
+	if (!pool->open)
+		pool->capacity = rsv_argument_int64(fcinfo, CREATE_CAPACITY, "capacity", 0,
+											pool->counted ? PG_INT64_MAX : RSV_POOL_UNITS_MAX);
+	pool->first_number =
+		rsv_argument_int32(fcinfo, CREATE_FIRST_NUMBER, "first_number", 0, PG_INT32_MAX);
+	pool->opens_at = DT_NOBEGIN;
+	pool->closes_at = DT_NOEND;
+	rsv_argument_required(fcinfo, CREATE_FLOOR, "floor");
+	read_rules(fcinfo, &create_rules, pool);
+	check_rules(pool);
+	if (pool->first_number + pool->capacity - 1 > PG_INT32_MAX && !pool->counted)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("numbers from %d to " INT64_FORMAT " do not fit an integer",
+						pool->first_number, pool->first_number + pool->capacity - 1),
+				 errhint("Choose a lower first_number or a smaller capacity.")));
+}
+
+/* Reads the rules that create_pool and alter_pool can set. A NULL leaves what is there. */
+static void
+read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool)
+{
+	if (!PG_ARGISNULL(at->hold_ttl))
+		pool->hold_ttl = rsv_argument_ttl(fcinfo, at->hold_ttl, "hold_ttl");
+	if (!PG_ARGISNULL(at->per_holder))
+		pool->per_holder =
+			rsv_argument_int32(fcinfo, at->per_holder, "per_holder", 1, PG_INT32_MAX);
+	if (!PG_ARGISNULL(at->opens_at))
+		pool->opens_at = PG_GETARG_TIMESTAMPTZ(at->opens_at);
+	if (!PG_ARGISNULL(at->closes_at))
+		pool->closes_at = PG_GETARG_TIMESTAMPTZ(at->closes_at);
+	if (!PG_ARGISNULL(at->floor))
+		pool->floor = PG_GETARG_INT64(at->floor);
+	if (!PG_ARGISNULL(at->ceiling))
+	{
+		pool->ceiling = PG_GETARG_INT64(at->ceiling);
+		pool->has_ceiling = true;
+	}
+}
+
+/* Do the rules of a pool fit together? */
+static void
+check_rules(const RsvPool *pool)
+{
+	if (pool->closes_at <= pool->opens_at)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("closes_at must be later than opens_at"),
+				 errhint("Leave either out for a window without that end.")));
+	if (!pool->counted && (pool->floor != 0 || pool->has_ceiling))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("floor and ceiling need a counted pool"),
+				 errhint("Leave them out, or create the pool with kind => 'counted'.")));
+	if (pool->has_ceiling && pool->ceiling < pool->floor)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("ceiling must not be below floor"),
+				 errhint("The balance of the pool lies between the two.")));
+	if (pool->counted && pool->capacity < pool->floor)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("capacity must not be below floor"),
+			 errhint("The balance of the pool starts at capacity and never goes below floor.")));
+}
+
+/* Inserts the pool and its units; false if the name is taken. */
+static bool
+insert_pool(RsvPool *pool)
+{
+	RsvPlanSession session;
+	Datum values[] = {
+		PointerGetDatum(pool->name),
+		CStringGetTextDatum(pool->counted ? "counted" : "numbered"),
+		Int64GetDatum(pool->capacity),
+		Int32GetDatum(pool->first_number),
+		IntervalPGetDatum(pool->hold_ttl),
+		Int32GetDatum(pool->per_holder),
+		Int64GetDatum(pool->floor),
+		Int64GetDatum(pool->ceiling),
+		TimestampTzGetDatum(pool->opens_at),
+		TimestampTzGetDatum(pool->closes_at),
+	};
+	char nulls[] = "          ";
+	bool inserted;
+	bool isnull;
+
+	nulls[2] = pool->open ? 'n' : ' ';
+	nulls[4] = pool->hold_ttl == NULL ? 'n' : ' ';
+	nulls[5] = pool->per_holder == 0 ? 'n' : ' ';
+	nulls[7] = pool->has_ceiling ? ' ' : 'n';
+	nulls[8] = TIMESTAMP_IS_NOBEGIN(pool->opens_at) ? 'n' : ' ';
+	nulls[9] = TIMESTAMP_IS_NOEND(pool->closes_at) ? 'n' : ' ';
+
+	rsv_plan_begin(&session);
+	inserted = rsv_plan_run(RSV_PLAN_POOL_INSERT, values, nulls) == 1;
+	if (inserted)
+	{
+		pool->pool_id = DatumGetInt32(rsv_plan_value(1, &isnull));
+		if (pool->counted)
+			rsv_plan_run(RSV_PLAN_STOCK_INSERT,
+						 (Datum[]) {Int32GetDatum(pool->pool_id), Int64GetDatum(pool->capacity)},
+						 NULL);
+		else if (!pool->open)
+			rsv_plan_run(
+				RSV_PLAN_UNITS_INSERT,
+				(Datum[]) {Int32GetDatum(pool->pool_id), Int32GetDatum(pool->first_number),
+						   Int32GetDatum((int32) (pool->first_number + pool->capacity - 1))},
+				NULL);
+	}
+	rsv_plan_end(&session);
+	if (inserted && pool->open)
+		rsv_sequence_make(pool);
+	return inserted;
+}
+
+/* A pool of that name is there already: is it the one that was asked for? */
+static void
+require_same(const RsvPool *asked, const RsvPool *there)
+{
+	const char *differs = NULL;
+
+	if (asked->counted != there->counted)
+		differs = "kind";
+	else if (asked->open != there->open || asked->capacity != there->capacity)
+		differs = "capacity";
+	else if (asked->first_number != there->first_number)
+		differs = "first_number";
+	else if (!same_interval(asked->hold_ttl, there->hold_ttl))
+		differs = "hold_ttl";
+	else if (asked->per_holder != there->per_holder)
+		differs = "per_holder";
+	else if (asked->floor != there->floor)
+		differs = "floor";
+	else if (asked->has_ceiling != there->has_ceiling || asked->ceiling != there->ceiling)
+		differs = "ceiling";
+	else if (asked->opens_at != there->opens_at)
+		differs = "opens_at";
+	else if (asked->closes_at != there->closes_at)
+		differs = "closes_at";
+	if (differs != NULL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("pool \"%s\" exists with another definition", rsv_text_display(asked->name)),
+			 errdetail("Its %s differs.", differs),
+			 errhint("Change it with alter_pool or add_units, or drop it first with drop_pool.")));
+}
+
+static bool
+same_interval(const Interval *a, const Interval *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return DatumGetBool(DirectFunctionCall2(interval_eq, IntervalPGetDatum((Interval *) a),
+											IntervalPGetDatum((Interval *) b)));
+}
