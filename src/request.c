@@ -136,7 +136,7 @@ repeat_first(RsvRequest *request, RsvAnswer *answer)
 	{
 		text *first = DatumGetTextPP(scan.slot->tts_values[REQUEST_ARGUMENTS]);
 
-		if (VARSIZE_ANY_EXHDR(first) != request->arguments.len ||
+		if ((int) VARSIZE_ANY_EXHDR(first) != request->arguments.len ||
 			memcmp(VARDATA_ANY(first), request->arguments.data, request->arguments.len) != 0)
 			refuse_other_arguments(request, first);
 		rsv_answer_repeat(answer, scan.slot->tts_values[REQUEST_RESPONSE]);
