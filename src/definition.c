@@ -83,7 +83,8 @@ rsv_create_pool(PG_FUNCTION_ARGS)
 
 /*
  * alter_pool(pool text, hold_ttl interval, per_holder integer, opens_at timestamptz,
- *			  closes_at timestamptz, paused boolean, floor bigint, ceiling bigint) -> (status, pool)
+ *			  closes_at timestamptz, paused boolean, floor bigint, ceiling bigint)
+ *		-> (status, pool)
  *
  * NULL leaves a value as it is.
  */

@@ -1,18 +1,20 @@
 /*
  * guc.c
- *	  Settings. Each can be set by anyone: none of them changes what is right,
- *	  only how long a hold lives or a caller waits when the call does not say.
+ *	  Settings. None of them changes what is right, only how long a hold lives or
+ *	  a caller waits when the call does not say, and how fast it goes.
  */
 #include "postgres.h"
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "reservation.h"
 
 int rsv_hold_ttl_s = 600;
 int rsv_claim_wait_ms = 2000;
+int rsv_hint_pools = 1024;
 
 void
 rsv_guc_init(void)
@@ -25,5 +27,11 @@ rsv_guc_init(void)
 		"How long a claim waits for unfinished transactions that hold the last units.",
 		"Zero: it does not wait, and answers \"busy\".", &rsv_claim_wait_ms, 2000, 0, INT_MAX,
 		PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("reservation.hint_pools",
+								"How many pools have their hints in shared memory.",
+								"The others are as right, and slower.",
+								&rsv_hint_pools, 1024, 8, 1024 * 1024,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("reservation");
 }

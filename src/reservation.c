@@ -16,6 +16,7 @@ void
 _PG_init(void)
 {
 	rsv_guc_init();
+	rsv_hint_init();
 }
 
 /* version() -> text: the version of the library, as in the control file */

@@ -97,6 +97,7 @@ typedef struct RsvInFlight
 /* access.c, reservation.c, guc.c: front door and settings */
 extern int rsv_hold_ttl_s;
 extern int rsv_claim_wait_ms;
+extern int rsv_hint_pools;
 extern void rsv_guc_init(void);
 
 /* argument.c: what callers hand in, checked */
@@ -172,6 +173,7 @@ typedef enum RsvWrite
 } RsvWrite;
 
 extern Oid rsv_store_owner(void);
+extern Oid rsv_store_identity(void);
 extern Snapshot rsv_store_now(void);
 extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
@@ -245,6 +247,28 @@ extern void rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz 
 						  const text *request_id);
 extern RsvWrite rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder);
 extern void rsv_unit_free(const RsvClaim *claim);
+
+/* hint.c: where to look first, in shared memory */
+#define RSV_NOTHING_FREE ((int64) PG_INT32_MAX + 1)
+
+typedef struct RsvHint
+{
+	uint64 walk;       /* number of the walk, 0 if it can raise no mark */
+	int32 from;        /* begin here */
+	int32 low;         /* nothing below is free */
+	bool exact;        /* look at "from" alone */
+	bool nothing_free; /* no unit is free: look only at lapsed holds */
+	bool check_lapsed; /* a hold may have lapsed */
+} RsvHint;
+
+extern void rsv_hint_init(void);
+extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, bool full, RsvHint *hint);
+extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen,
+						 TimestampTz first_expiry, int64 last, TimestampTz now);
+extern void rsv_hint_taken(int32 pool_id, int32 number);
+extern void rsv_hint_freed(int32 pool_id, int32 number, bool several);
+extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at);
+extern void rsv_hint_unheld(int32 pool_id);
 
 /* supply.c: finding and taking free units */
 typedef enum RsvSupply

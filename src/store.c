@@ -97,6 +97,13 @@ rsv_store_owner(void)
 	return owner;
 }
 
+/* Tells this installation of the extension from one dropped and created again. */
+Oid
+rsv_store_identity(void)
+{
+	return table_info(RSV_AVAILABLE)->oid;
+}
+
 /* A snapshot of this instant. Give it back with rsv_store_forget. */
 Snapshot
 rsv_store_now(void)

@@ -34,19 +34,22 @@ typedef struct Walk
 	TimestampTz now;
 	int32 wanted;
 	int32 taken;
-	int32 *numbers;   /* of the units taken */
-	RsvClaim *lapsed; /* holds whose time is over, by number */
+	int32 *numbers;         /* of the units taken */
+	RsvHint hint;           /* where to begin, what to leave out */
+	int64 first_seen;       /* lowest free row met, -1 if not looked at all */
+	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none */
+	RsvClaim *lapsed;       /* holds whose time is over, by number */
 	int nlapsed;
 	int next_lapsed;
 	RsvInFlight in_flight;
 } Walk;
 
-static void walk_units(Walk *walk, Snapshot as_of);
-static void walk_all_or_none(Walk *walk, Snapshot as_of);
+static void walk_units(Walk *walk);
+static void walk_all_or_none(Walk *walk);
 static void take_lapsed(Walk *walk, int32 up_to);
 static void take_free(Walk *walk, RsvScan *scan);
 static void take_new(Walk *walk);
-static void lapsed_list(Walk *walk, Snapshot as_of);
+static void lapsed_list(Walk *walk);
 static int compare_numbers(const void *a, const void *b);
 static int64 count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough);
 static bool unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of);
@@ -62,28 +65,35 @@ RsvSupply
 rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now, TimestampTz deadline,
 				int32 *numbers, int64 *available)
 {
+	bool full = false;
+
 	for (;;)
 	{
 		Walk attempt = {.pool = pool, .now = now, .wanted = count, .numbers = numbers};
-		Snapshot as_of = rsv_store_now();
+		Snapshot as_of = full ? rsv_store_now() : NULL;
 		bool gone = false;
 
 		CHECK_FOR_INTERRUPTS();
+		rsv_hint_begin(pool->pool_id, count, now, full, &attempt.hint);
 		if (count == 1)
-			walk_units(&attempt, as_of);
+			walk_units(&attempt);
 		else
-			walk_all_or_none(&attempt, as_of);
-		if (attempt.taken < count && !attempt.in_flight.any)
+			walk_all_or_none(&attempt);
+		if (attempt.hint.nothing_free && attempt.nlapsed == 0 && !attempt.in_flight.any)
+			gone = true;
+		else if (full && attempt.taken < count && !attempt.in_flight.any)
 			gone = pool->open || count_as_of(pool, now, as_of, count) < count;
-		rsv_store_forget(as_of);
+		if (full)
+			rsv_store_forget(as_of);
 
 		*available = attempt.taken;
 		if (attempt.taken == count)
 			return RSV_TAKEN;
 		if (gone)
 			return RSV_GONE;
-		if (attempt.in_flight.any && !rsv_in_flight_wait(&attempt.in_flight, deadline))
+		if (full && attempt.in_flight.any && !rsv_in_flight_wait(&attempt.in_flight, deadline))
 			return RSV_UNDECIDED;
+		full = full || !attempt.hint.exact;
 	}
 }
 
@@ -116,14 +126,14 @@ rsv_supply_count(const RsvPool *pool, TimestampTz now)
 }
 
 static void
-walk_all_or_none(Walk *attempt, Snapshot as_of)
+walk_all_or_none(Walk *attempt)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
-	walk_units(attempt, as_of);
+	walk_units(attempt);
 	if (attempt->taken == attempt->wanted)
 		ReleaseCurrentSubTransaction();
 	else
@@ -134,26 +144,47 @@ walk_all_or_none(Walk *attempt, Snapshot as_of)
 
 /* Walks the free rows and the lapsed holds together, lowest number first. */
 static void
-walk_units(Walk *walk, Snapshot as_of)
+walk_units(Walk *walk)
 {
-	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)};
+	const RsvHint *hint = &walk->hint;
+	RsvKey keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)},
+		{BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(hint->from)},
+	};
 	RsvScan scan;
+	bool found = false;
 
-	lapsed_list(walk, as_of);
-	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, NULL, &key, 1);
-	while (walk->taken < walk->wanted)
+	if (hint->exact)
+		keys[1] = (RsvKey) {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(hint->from)};
+	walk->first_seen = RSV_NOTHING_FREE;
+	lapsed_list(walk);
+	if (hint->nothing_free)
+		take_lapsed(walk, PG_INT32_MAX);
+	else
 	{
-		bool found = rsv_scan_next(&scan);
+		rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, NULL, keys, hint->from == PG_INT32_MIN ? 1 : 2);
+		do
+		{
+			int32 number = PG_INT32_MAX;
 
-		take_lapsed(walk, found ? DatumGetInt32(scan.slot->tts_values[1]) : PG_INT32_MAX);
-		if (!found)
-			break;
-		if (walk->taken < walk->wanted)
-			take_free(walk, &scan);
+			found = rsv_scan_next(&scan);
+			if (found)
+			{
+				number = DatumGetInt32(scan.slot->tts_values[1]);
+				walk->first_seen = Min(walk->first_seen, number);
+			}
+			take_lapsed(walk, number);
+			if (found && walk->taken < walk->wanted)
+				take_free(walk, &scan);
+		} while (found && walk->taken < walk->wanted);
+		rsv_scan_end(&scan);
 	}
-	rsv_scan_end(&scan);
+	if (hint->from != hint->low || hint->exact || hint->nothing_free)
+		walk->first_seen = -1;
+	rsv_hint_end(walk->pool->pool_id, hint, walk->first_seen, walk->first_held,
+				 walk->taken > 0 ? walk->numbers[walk->taken - 1] : RSV_NOTHING_FREE, walk->now);
 
-	if (walk->pool->open)
+	if (walk->pool->open && !hint->exact)
 		take_new(walk);
 }
 
@@ -182,11 +213,15 @@ take_lapsed(Walk *walk, int32 up_to)
 static void
 take_free(Walk *walk, RsvScan *scan)
 {
+	int32 number = DatumGetInt32(scan->slot->tts_values[1]);
 	TransactionId holder = scan->holder;
 	RsvWrite result = TransactionIdIsValid(holder) ? RSV_BUSY : rsv_scan_delete(scan, &holder);
 
 	if (result == RSV_WRITTEN)
-		walk->numbers[walk->taken++] = DatumGetInt32(scan->slot->tts_values[1]);
+	{
+		walk->numbers[walk->taken++] = number;
+		rsv_hint_taken(walk->pool->pool_id, number);
+	}
 	else if (result == RSV_BUSY)
 		rsv_in_flight_add(&walk->in_flight, holder);
 }
@@ -215,28 +250,42 @@ take_new(Walk *walk)
 	}
 }
 
-/* Lists the holds whose time is over, a bounded batch of those first to lapse. */
+/*
+ * Lists the holds whose time is over, a bounded batch of those first to lapse.
+ * Those that somebody is changing are in flight.
+ */
 static void
-lapsed_list(Walk *walk, Snapshot as_of)
+lapsed_list(Walk *walk)
 {
-	RsvKey keys[] = {
-		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)},
-		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(walk->now)},
-	};
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)};
 	int most = Max(RSV_LAPSED_BATCH_MAX, walk->wanted);
 	int room = 0;
 	RsvScan scan;
+	RsvClaim claim;
 
-	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
+	walk->first_held = DT_NOBEGIN;
+	if (!walk->hint.check_lapsed)
+		return;
+	walk->first_held = DT_NOEND;
+	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, NULL, &key, 1);
 	while (walk->nlapsed < most && rsv_scan_next(&scan))
 	{
+		rsv_claim_from_scan(&scan, &claim);
+		walk->first_held = Min(walk->first_held, claim.expires_at);
+		if (claim.expires_at > walk->now)
+			break;
+		if (TransactionIdIsValid(scan.holder))
+		{
+			rsv_in_flight_add(&walk->in_flight, scan.holder);
+			continue;
+		}
 		if (walk->nlapsed == room)
 		{
 			room = walk->lapsed == NULL ? RSV_LAPSED_BATCH_MAX : room * 2;
 			walk->lapsed = walk->lapsed == NULL ? palloc(sizeof(RsvClaim) * room)
 												: repalloc(walk->lapsed, sizeof(RsvClaim) * room);
 		}
-		rsv_claim_from_scan(&scan, &walk->lapsed[walk->nlapsed++]);
+		walk->lapsed[walk->nlapsed++] = claim;
 	}
 	rsv_scan_end(&scan);
 	if (walk->nlapsed > 1)
