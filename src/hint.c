@@ -1,0 +1,476 @@
+/*
+ * hint.c
+ *	  Shared memory: where to look first, and what need not be looked at.
+ *
+ * Per pool, four marks:
+ *
+ *	  next		where the next walk begins. Each claim moves it on by what it
+ *				wants, so that two claims begin at different units.
+ *	  returned	numbers given back lately: the next ones out, lowest first.
+ *	  low		no unit below it is free, or could become free by the end of an
+ *				unfinished transaction. RSV_NOTHING_FREE: no unit at all.
+ *	  expiry	no hold lapses before it.
+ *
+ * next and returned are guesses, and cost time when wrong. low and expiry are
+ * promises, and this is how they are kept. They are lowered by whoever makes a
+ * unit free or a hold, after the row was written; as an unfinished transaction's
+ * row stays visible to every walk until it ends, nothing has to be done at its
+ * commit. They are raised only by a walk over all there is from the mark up, to
+ * the first row that it met. Rows that came in behind it are in "low since" and
+ * "expiry since", which start anew with each walk; so only the walk that began
+ * last may raise, to no more than what came in since. What a walk cannot see
+ * are the changes of its own transaction, so if that aborts or is prepared, its
+ * pools are lowered again.
+ *
+ * Nothing else is told to us: a superuser who inserts free units by hand is not
+ * noticed. So "nothing free" is believed for a second, then somebody looks.
+ *
+ * The table is fixed in size, in sets of RSV_WAYS pools. A pool that finds its
+ * set full takes the place of the one unused longest; that one starts from
+ * nothing when it comes back. Without shared_preload_libraries there is no
+ * table, every walk begins at the beginning, and every answer is the same.
+ *
+ * Locks: the spinlock of the set, for a few assignments; nothing that can fail
+ * or wait happens under it. Memory: the list of touched pools lives in
+ * TopTransactionContext.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+#include "utils/memutils.h"
+
+#include "reservation.h"
+
+#define RSV_WAYS         8
+#define RSV_RETURNED_MAX 16
+#define RSV_TRUST_US     USECS_PER_SEC
+
+/* A walk from low is due when next is this far beyond the last one's. */
+#define RSV_WALK_EVERY 1024
+
+typedef struct PoolKey
+{
+	Oid database;
+	Oid relation; /* reservation.available: another one after DROP and CREATE EXTENSION */
+	int32 pool_id;
+} PoolKey;
+
+/* Marks of one pool. Protected by the lock of its set. */
+typedef struct Marks
+{
+	PoolKey key; /* pool_id 0: nobody's */
+	uint64 used; /* clock of the set when last used */
+
+	int32 next;
+	int32 walked; /* next, when a walk last began at low */
+	int nreturned;
+	int32 returned[RSV_RETURNED_MAX];
+
+	uint64 walk; /* the walk that began last */
+	int64 low;
+	int64 low_since;
+	TimestampTz low_checked; /* when low was last known right from a walk */
+	TimestampTz expiry;
+	TimestampTz expiry_since;
+} Marks;
+
+typedef struct Set
+{
+	slock_t lock;
+	uint64 clock;
+	Marks ways[RSV_WAYS];
+} Set;
+
+typedef struct Table
+{
+	int nsets;
+	Set sets[FLEXIBLE_ARRAY_MEMBER];
+} Table;
+
+/* What this transaction has done to a pool, to be told when it ends. */
+typedef struct Touch
+{
+	struct Touch *next;
+	PoolKey key;
+	SubTransactionId subtransaction;
+	int64 taken; /* lowest number taken, RSV_NOTHING_FREE if none */
+	int64 freed; /* lowest number made free */
+	bool several_taken;
+	bool several_freed;
+} Touch;
+
+static Table *table = NULL;
+static Touch *touches = NULL;
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+static void request_shmem(void);
+static void start_shmem(void);
+static Size table_size(void);
+static Set *lock_marks(const PoolKey *key, Marks **marks);
+static void forget_marks(Marks *marks);
+static void put_back(Marks *marks, int64 number, bool several);
+static PoolKey pool_key(int32 pool_id);
+static void tell(const Touch *entry, bool committed);
+static Touch *touch(int32 pool_id);
+static void transaction_ends(XactEvent event, void *arg);
+static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
+								void *arg);
+
+/* Asks for shared memory, if the library is preloaded. */
+void
+rsv_hint_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_shmem;
+	RegisterXactCallback(transaction_ends, NULL);
+	RegisterSubXactCallback(subtransaction_ends, NULL);
+}
+
+/*
+ * Begins a walk for this many units, and says where and how. full: over
+ * everything that could be free.
+ */
+void
+rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, bool full, RsvHint *hint)
+{
+	PoolKey key;
+	Marks *marks;
+	Set *set;
+
+	memset(hint, 0, sizeof(RsvHint));
+	hint->from = hint->low = PG_INT32_MIN;
+	hint->check_lapsed = true;
+	if (table == NULL)
+		return;
+
+	key = pool_key(pool_id);
+	set = lock_marks(&key, &marks);
+	hint->check_lapsed = marks->expiry <= now;
+	if (marks->low == RSV_NOTHING_FREE && now - marks->low_checked > RSV_TRUST_US)
+	{
+		/* this walk looks; meanwhile the others may go on believing */
+		marks->low_checked = now;
+	}
+	else if (marks->low == RSV_NOTHING_FREE)
+		hint->nothing_free = true;
+	else
+		hint->low = (int32) marks->low;
+
+	if (full)
+		hint->from = hint->low;
+	else if (marks->nreturned > 0 && wanted == 1)
+	{
+		hint->exact = true;
+		hint->from = marks->returned[--marks->nreturned];
+	}
+	else if (!hint->nothing_free)
+	{
+		int64 distance = (int64) marks->next - marks->walked;
+
+		hint->from = Max(marks->next, hint->low);
+		if (distance >= Max(RSV_WALK_EVERY, (int64) marks->next - hint->low))
+		{
+			hint->from = hint->low;
+			marks->walked = marks->next;
+		}
+		else if (marks->next > PG_INT32_MIN && marks->next <= PG_INT32_MAX - wanted)
+			marks->next += wanted;
+	}
+	if ((hint->from == hint->low && !hint->exact) || hint->check_lapsed)
+	{
+		hint->walk = ++marks->walk;
+		marks->low_since = RSV_NOTHING_FREE;
+		marks->expiry_since = DT_NOEND;
+	}
+	SpinLockRelease(&set->lock);
+}
+
+/*
+ * Ends a walk. first_seen: the lowest unit met by a walk over everything from
+ * hint->low up, RSV_NOTHING_FREE if none, -1 if it was no such walk.
+ * first_expiry: the earliest hold met, DT_NOEND if none, DT_NOBEGIN if not all
+ * were looked at. last: the highest number taken, RSV_NOTHING_FREE if none.
+ */
+void
+rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen, TimestampTz first_expiry,
+			 int64 last, TimestampTz now)
+{
+	PoolKey key;
+	Marks *marks;
+	Set *set;
+
+	if (table == NULL)
+		return;
+	key = pool_key(pool_id);
+	set = lock_marks(&key, &marks);
+	if (!hint->exact && last != RSV_NOTHING_FREE && last < PG_INT32_MAX)
+		marks->next = Max(marks->next, (int32) last + 1);
+	if (marks->walk == hint->walk)
+	{
+		if (first_seen >= 0)
+		{
+			marks->low = Min(first_seen, marks->low_since);
+			marks->low_checked = now;
+		}
+		if (first_expiry != DT_NOBEGIN)
+			marks->expiry = Min(first_expiry, marks->expiry_since);
+	}
+	SpinLockRelease(&set->lock);
+}
+
+/* A unit has been taken: if this transaction rolls back, it is free again. */
+void
+rsv_hint_taken(int32 pool_id, int32 number)
+{
+	Touch *entry;
+
+	if (table == NULL)
+		return;
+	entry = touch(pool_id);
+	entry->several_taken = entry->taken != RSV_NOTHING_FREE;
+	entry->taken = Min(entry->taken, number);
+}
+
+/* A unit has been made free, from the end of this transaction on. */
+void
+rsv_hint_freed(int32 pool_id, int32 number, bool several)
+{
+	Touch *entry;
+	Marks *marks;
+	Set *set;
+
+	if (table == NULL)
+		return;
+	entry = touch(pool_id);
+	entry->several_freed = several || entry->freed != RSV_NOTHING_FREE;
+	entry->freed = Min(entry->freed, number);
+	set = lock_marks(&entry->key, &marks);
+	marks->low = Min(marks->low, number);
+	marks->low_since = Min(marks->low_since, number);
+	SpinLockRelease(&set->lock);
+}
+
+/* A hold has been written. */
+void
+rsv_hint_held(int32 pool_id, TimestampTz expires_at)
+{
+	PoolKey key;
+	Marks *marks;
+	Set *set;
+
+	if (table == NULL)
+		return;
+	key = pool_key(pool_id);
+	set = lock_marks(&key, &marks);
+	marks->expiry = Min(marks->expiry, expires_at);
+	marks->expiry_since = Min(marks->expiry_since, expires_at);
+	SpinLockRelease(&set->lock);
+}
+
+/* A hold has been changed: if this transaction rolls back, it is as it was. */
+void
+rsv_hint_unheld(int32 pool_id)
+{
+	if (table != NULL)
+		(void) touch(pool_id);
+}
+
+static void
+request_shmem(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(table_size());
+}
+
+static void
+start_shmem(void)
+{
+	bool found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	table = ShmemInitStruct("reservation hints", table_size(), &found);
+	if (!found)
+	{
+		table->nsets = Max(1, rsv_hint_pools / RSV_WAYS);
+		memset(table->sets, 0, sizeof(Set) * table->nsets);
+		for (int i = 0; i < table->nsets; i++)
+			SpinLockInit(&table->sets[i].lock);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+static Size
+table_size(void)
+{
+	return add_size(offsetof(Table, sets),
+					mul_size(sizeof(Set), Max(1, rsv_hint_pools / RSV_WAYS)));
+}
+
+/*
+ * Finds the marks of a pool, or makes new ones in the place of those unused
+ * longest. The caller releases the lock of the set.
+ */
+static Set *
+lock_marks(const PoolKey *key, Marks **marks)
+{
+	uint32 hash = hash_bytes((const unsigned char *) key, sizeof(PoolKey));
+	Set *set = &table->sets[hash % table->nsets];
+	Marks *oldest = &set->ways[0];
+
+	SpinLockAcquire(&set->lock);
+	set->clock++;
+	for (int i = 0; i < RSV_WAYS; i++)
+	{
+		Marks *way = &set->ways[i];
+
+		if (memcmp(&way->key, key, sizeof(PoolKey)) == 0)
+		{
+			way->used = set->clock;
+			*marks = way;
+			return set;
+		}
+		if (way->used < oldest->used)
+			oldest = way;
+	}
+	forget_marks(oldest);
+	oldest->key = *key;
+	oldest->used = set->clock;
+	*marks = oldest;
+	return set;
+}
+
+/*
+ * Knows nothing. The number of the walk goes on, so that a walk of the pool
+ * that was here before cannot raise anything.
+ */
+static void
+forget_marks(Marks *marks)
+{
+	marks->next = marks->walked = PG_INT32_MIN;
+	marks->nreturned = 0;
+	marks->walk++;
+	marks->low = marks->low_since = PG_INT32_MIN;
+	marks->low_checked = 0;
+	marks->expiry = marks->expiry_since = DT_NOBEGIN;
+}
+
+/* A number is free again: it goes out next. Kept in descending order. */
+static void
+put_back(Marks *marks, int64 number, bool several)
+{
+	int at;
+
+	if (several || marks->nreturned == RSV_RETURNED_MAX)
+	{
+		marks->next = marks->walked = Min(marks->next, (int32) number);
+		return;
+	}
+	for (at = marks->nreturned; at > 0 && marks->returned[at - 1] < number; at--)
+		marks->returned[at] = marks->returned[at - 1];
+	marks->returned[at] = (int32) number;
+	marks->nreturned++;
+}
+
+static PoolKey
+pool_key(int32 pool_id)
+{
+	PoolKey key = {MyDatabaseId, rsv_store_identity(), pool_id};
+
+	return key;
+}
+
+/* What this subtransaction has done to a pool so far. */
+static Touch *
+touch(int32 pool_id)
+{
+	SubTransactionId subtransaction = GetCurrentSubTransactionId();
+	PoolKey key = pool_key(pool_id);
+	Touch *entry;
+
+	for (entry = touches; entry != NULL; entry = entry->next)
+	{
+		if (entry->subtransaction == subtransaction &&
+			memcmp(&entry->key, &key, sizeof(PoolKey)) == 0)
+			return entry;
+	}
+	entry = MemoryContextAlloc(TopTransactionContext, sizeof(Touch));
+	*entry = (Touch) {.key = key, .subtransaction = subtransaction};
+	entry->taken = entry->freed = RSV_NOTHING_FREE;
+	entry->next = touches;
+	touches = entry;
+	return entry;
+}
+
+/* Tells the marks how the changes to a pool ended. */
+static void
+tell(const Touch *entry, bool committed)
+{
+	Marks *marks;
+	Set *set = lock_marks(&entry->key, &marks);
+
+	if (committed && entry->freed != RSV_NOTHING_FREE)
+		put_back(marks, entry->freed, entry->several_freed);
+	if (!committed)
+	{
+		marks->low = Min(marks->low, entry->taken);
+		marks->low_since = Min(marks->low_since, entry->taken);
+		marks->expiry = marks->expiry_since = DT_NOBEGIN;
+		if (entry->taken != RSV_NOTHING_FREE)
+			put_back(marks, entry->taken, entry->several_taken);
+	}
+	SpinLockRelease(&set->lock);
+}
+
+/*
+ * A prepared transaction ends elsewhere, and nobody will tell us: what its
+ * rows look like now, unfinished, is what every walk will meet until then.
+ */
+static void
+transaction_ends(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	for (Touch *entry = touches; entry != NULL; entry = entry->next)
+		tell(entry, event == XACT_EVENT_COMMIT);
+	touches = NULL;
+}
+
+static void
+subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	Touch **link = &touches;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (*link != NULL)
+	{
+		Touch *entry = *link;
+
+		if (entry->subtransaction != id)
+			link = &entry->next;
+		else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		{
+			entry->subtransaction = parent;
+			link = &entry->next;
+		}
+		else
+		{
+			tell(entry, false);
+			*link = entry->next;
+		}
+	}
+}
