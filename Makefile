@@ -70,7 +70,9 @@ lint-assertions: LINT_DEFINE = -DUSE_ASSERT_CHECKING
 
 lint-version:
 	@echo "META.json says $(EXTVERSION), as reservation.control does"
-	@perl -MJSON::PP -0777 -ne '$$meta = decode_json($$_); exit grep { $$_ ne "$(EXTVERSION)" } $$meta->{version}, $$meta->{provides}{reservation}{version}' META.json
+	@perl -MJSON::PP -0777 -n -e '$$meta = decode_json($$_);' \
+		-e 'exit grep { $$_ ne "$(EXTVERSION)" }' \
+		-e '$$meta->{version}, $$meta->{provides}{reservation}{version}' META.json
 
 dist:
 	mkdir -p dist

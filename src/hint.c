@@ -184,8 +184,11 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, bool full, RsvHint 
 			hint->from = hint->low;
 			marks->walked = marks->next;
 		}
-		else if (marks->next > PG_INT32_MIN && marks->next <= PG_INT32_MAX - wanted)
-			marks->next += wanted;
+		else if (hint->from <= PG_INT32_MAX - wanted)
+		{
+			marks->next = hint->from + wanted;
+			hint->next = marks->next;
+		}
 	}
 	if ((hint->from == hint->low && !hint->exact) || hint->check_lapsed)
 	{
@@ -200,7 +203,7 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, bool full, RsvHint 
  * Ends a walk. first_seen: the lowest unit met by a walk over everything from
  * hint->low up, RSV_NOTHING_FREE if none, -1 if it was no such walk.
  * first_expiry: the earliest hold met, DT_NOEND if none, DT_NOBEGIN if not all
- * were looked at. last: the highest number taken, RSV_NOTHING_FREE if none.
+ * were looked at. last: the highest free unit taken, -1 if none.
  */
 void
 rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen, TimestampTz first_expiry,
@@ -214,8 +217,10 @@ rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen, TimestampTz f
 		return;
 	key = pool_key(pool_id);
 	set = lock_marks(&key, &marks);
-	if (!hint->exact && last != RSV_NOTHING_FREE && last < PG_INT32_MAX)
-		marks->next = Max(marks->next, (int32) last + 1);
+	if (hint->next != 0 && hint->next == marks->next)
+		marks->next = last >= hint->from ? (int32) Min(last + 1, PG_INT32_MAX) : hint->from;
+	else if (!hint->exact && last > marks->next)
+		marks->next = (int32) Min(last + 1, PG_INT32_MAX);
 	if (marks->walk == hint->walk)
 	{
 		if (first_seen >= 0)

@@ -255,6 +255,7 @@ typedef struct RsvHint
 {
 	uint64 walk;       /* number of the walk, 0 if it can raise no mark */
 	int32 from;        /* begin here */
+	int32 next;        /* where others begin meanwhile, 0 if that was not moved */
 	int32 low;         /* nothing below is free */
 	bool exact;        /* look at "from" alone */
 	bool nothing_free; /* no unit is free: look only at lapsed holds */

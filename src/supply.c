@@ -37,6 +37,7 @@ typedef struct Walk
 	int32 *numbers;         /* of the units taken */
 	RsvHint hint;           /* where to begin, what to leave out */
 	int64 first_seen;       /* lowest free row met, -1 if not looked at all */
+	int64 last_free;        /* highest free row taken, -1 if none */
 	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none */
 	RsvClaim *lapsed;       /* holds whose time is over, by number */
 	int nlapsed;
@@ -157,6 +158,7 @@ walk_units(Walk *walk)
 	if (hint->exact)
 		keys[1] = (RsvKey) {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(hint->from)};
 	walk->first_seen = RSV_NOTHING_FREE;
+	walk->last_free = -1;
 	lapsed_list(walk);
 	if (hint->nothing_free)
 		take_lapsed(walk, PG_INT32_MAX);
@@ -182,7 +184,7 @@ walk_units(Walk *walk)
 	if (hint->from != hint->low || hint->exact || hint->nothing_free)
 		walk->first_seen = -1;
 	rsv_hint_end(walk->pool->pool_id, hint, walk->first_seen, walk->first_held,
-				 walk->taken > 0 ? walk->numbers[walk->taken - 1] : RSV_NOTHING_FREE, walk->now);
+				 walk->last_free, walk->now);
 
 	if (walk->pool->open && !hint->exact)
 		take_new(walk);
@@ -220,6 +222,7 @@ take_free(Walk *walk, RsvScan *scan)
 	if (result == RSV_WRITTEN)
 	{
 		walk->numbers[walk->taken++] = number;
+		walk->last_free = number;
 		rsv_hint_taken(walk->pool->pool_id, number);
 	}
 	else if (result == RSV_BUSY)
