@@ -1,21 +1,30 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION reservation" to load this file. \quit
 
--- The schema must be ours alone: an operator or a function that somebody put there beforehand could be picked up by
--- what follows.
+-- The schema must be ours alone: an operator or a function that somebody put there beforehand, or can put there later,
+-- could be picked up by what follows. From here on it belongs to us, as all that is in it.
 DO $$
+DECLARE
+    installer oid := (SELECT extowner FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'reservation');
+    schema oid := '@extschema@'::pg_catalog.regnamespace;
 BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = '@extschema@'::pg_catalog.regnamespace)
-        OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = '@extschema@'::pg_catalog.regnamespace)
-        OR EXISTS (SELECT FROM pg_catalog.pg_operator WHERE oprnamespace = '@extschema@'::pg_catalog.regnamespace)
-        OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace = '@extschema@'::pg_catalog.regnamespace)
+    IF EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) schema)
+        OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace OPERATOR(pg_catalog.=) schema)
+        OR EXISTS (SELECT FROM pg_catalog.pg_operator WHERE oprnamespace OPERATOR(pg_catalog.=) schema)
+        OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace OPERATOR(pg_catalog.=) schema)
+        OR EXISTS (SELECT FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
+            WHERE n.oid OPERATOR(pg_catalog.=) schema AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+                AND a.grantee OPERATOR(pg_catalog.<>) installer)
+        OR (SELECT nspowner OPERATOR(pg_catalog.<>) installer FROM pg_catalog.pg_namespace
+            WHERE oid OPERATOR(pg_catalog.=) schema)
     THEN
-        RAISE EXCEPTION 'schema "reservation" is not empty'
+        RAISE EXCEPTION 'schema "reservation" is not empty, or somebody else can create objects in it'
             USING ERRCODE = 'duplicate_schema',
                 HINT = 'Drop or rename that schema, then run CREATE EXTENSION again.';
     END IF;
 END
 $$;
+ALTER SCHEMA reservation OWNER TO CURRENT_USER;
 
 COMMENT ON SCHEMA reservation IS 'hands out finite things, each exactly once';
 
@@ -497,26 +506,15 @@ Status: granted.
 Errors: 22023 bad argument.
 Locks: the catalog entries of what is granted. A retry grants the same again.';
 
--- privileges: nothing to PUBLIC; all belongs to who created the extension, so that they can dump, restore and grant
+-- privileges: nothing to PUBLIC. Whoever created the extension can use, dump and restore all of it, but not change what
+-- it is made of, because the library relies on that.
 
-DO $$
-DECLARE
-    statement text;
-BEGIN
-    FOR statement IN
-        SELECT format('ALTER %s %s OWNER TO %s',
-            CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass, '@extowner@')
-        FROM pg_class c WHERE c.relnamespace = 'reservation'::regnamespace AND c.relkind IN ('r', 'S', 'v')
-        UNION ALL
-        SELECT format('ALTER FUNCTION %s OWNER TO %s', p.oid::regprocedure, '@extowner@')
-        FROM pg_proc p WHERE p.pronamespace = 'reservation'::regnamespace
-    LOOP
-        EXECUTE statement;
-    END LOOP;
-END
-$$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA reservation FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA reservation FROM PUBLIC;
+GRANT USAGE ON SCHEMA reservation TO @extowner@;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA reservation TO @extowner@;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA reservation TO @extowner@;
+GRANT SELECT, UPDATE, USAGE ON ALL SEQUENCES IN SCHEMA reservation TO @extowner@;
 
 -- dump: everything is data of the user. The sequences of pools are derived and made again when needed.
 

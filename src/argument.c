@@ -95,23 +95,30 @@ rsv_argument_ttl(FunctionCallInfo fcinfo, int argument, const char *what)
 	return ttl;
 }
 
-/* Until when a claim may wait; NULL: the setting reservation.claim_wait. */
-TimestampTz
-rsv_argument_deadline(FunctionCallInfo fcinfo, int argument, TimestampTz now)
+/* How long a claim may wait, NULL if the caller does not say. */
+Interval *
+rsv_argument_wait(FunctionCallInfo fcinfo, int argument)
 {
 	Interval *wait;
 	Interval zero = {0};
 
 	if (PG_ARGISNULL(argument))
-		return TimestampTzPlusMilliseconds(now, rsv_claim_wait_ms);
+		return NULL;
 	wait = PG_GETARG_INTERVAL_P(argument);
 	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(wait),
 										  IntervalPGetDatum(&zero))) < 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("wait must not be negative"),
-			 errhint(
-				 "Pass '0' not to wait at all, or NULL for the setting reservation.claim_wait.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("wait must not be negative"),
+				 errhint("Pass '0' not to wait at all, or NULL for reservation.claim_wait.")));
+	return wait;
+}
+
+/* Until when a call may wait; NULL: the setting reservation.claim_wait. */
+TimestampTz
+rsv_wait_deadline(const Interval *wait, TimestampTz now)
+{
+	if (wait == NULL)
+		return TimestampTzPlusMilliseconds(now, rsv_claim_wait_ms);
 	return rsv_time_after(now, wait);
 }
 

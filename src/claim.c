@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/builtins.h"
 
 #include "reservation.h"
@@ -27,8 +26,8 @@ typedef struct Order
 	int32 count;
 	Interval *ttl;    /* NULL: the pool's, or the setting */
 	text *request_id; /* NULL: the call is not repeatable */
-	TimestampTz now;
-	TimestampTz deadline;
+	Interval *wait;   /* NULL: the setting */
+	TimestampTz now;  /* once the call has the locks under which it decides */
 } Order;
 
 /* Columns of the answer */
@@ -67,7 +66,7 @@ PG_FUNCTION_INFO_V1(rsv_claim_next);
 Datum
 rsv_claim_next(PG_FUNCTION_ARGS)
 {
-	Order order = {.function = "claim_next", .now = GetCurrentTimestamp()};
+	Order order = {.function = "claim_next"};
 	RsvAnswer answer;
 
 	rsv_answer_begin(&answer, fcinfo);
@@ -76,7 +75,7 @@ rsv_claim_next(PG_FUNCTION_ARGS)
 	order.count = rsv_argument_int32(fcinfo, 2, "count", 1, RSV_CLAIM_UNITS_MAX);
 	order.ttl = rsv_argument_ttl(fcinfo, 3, "ttl");
 	order.request_id = rsv_argument_optional_name(fcinfo, 4, "request_id");
-	order.deadline = rsv_argument_deadline(fcinfo, 5, order.now);
+	order.wait = rsv_argument_wait(fcinfo, 5);
 	claim(&order, &answer);
 	return (Datum) 0;
 }
@@ -93,7 +92,7 @@ Datum
 rsv_claim_unit(PG_FUNCTION_ARGS)
 {
 	Order order = {
-		.function = "claim_unit", .count = 1, .named = true, .now = GetCurrentTimestamp()};
+		.function = "claim_unit", .count = 1, .named = true};
 	RsvAnswer answer;
 
 	rsv_answer_begin(&answer, fcinfo);
@@ -102,7 +101,7 @@ rsv_claim_unit(PG_FUNCTION_ARGS)
 	order.holder = rsv_argument_name(fcinfo, 2, "holder");
 	order.ttl = rsv_argument_ttl(fcinfo, 3, "ttl");
 	order.request_id = rsv_argument_optional_name(fcinfo, 4, "request_id");
-	order.deadline = rsv_argument_deadline(fcinfo, 5, order.now);
+	order.wait = rsv_argument_wait(fcinfo, 5);
 	claim(&order, &answer);
 	return (Datum) 0;
 }
@@ -112,6 +111,7 @@ claim(Order *order, RsvAnswer *answer)
 {
 	RsvPool pool;
 	RsvRequest request;
+	TimestampTz deadline;
 	const char *closed;
 	int32 *numbers;
 	int64 available = 0;
@@ -133,6 +133,8 @@ claim(Order *order, RsvAnswer *answer)
 											   : 0))
 		return;
 
+	order->now = GetCurrentTimestamp();
+	deadline = rsv_wait_deadline(order->wait, order->now);
 	closed = closed_reason(&pool, order->now);
 	if (closed != NULL)
 	{
@@ -145,10 +147,10 @@ claim(Order *order, RsvAnswer *answer)
 	numbers = palloc(sizeof(int32) * order->count);
 	numbers[0] = order->number;
 	if (order->named)
-		supply = rsv_supply_take_unit(&pool, order->number, order->now, order->deadline);
+		supply = rsv_supply_take_unit(&pool, order->number, &order->now, deadline);
 	else
 		supply =
-			rsv_supply_take(&pool, order->count, order->now, order->deadline, numbers, &available);
+			rsv_supply_take(&pool, order->count, &order->now, deadline, numbers, &available);
 	if (supply == RSV_UNDECIDED)
 		refuse(order, &pool, "busy", order->named ? -1 : available, answer);
 	else if (supply == RSV_GONE)
@@ -158,7 +160,6 @@ claim(Order *order, RsvAnswer *answer)
 	{
 		rsv_request_keep(&request, answer);
 		give(order, &pool, numbers, answer);
-		CommandCounterIncrement();
 		rsv_request_save(&request, answer, order->now);
 	}
 }

@@ -6,15 +6,15 @@
  * same holder of a limited pool) take a lock on a hash of what they share, held
  * to the end of the transaction. The lock space is our own, apart from the
  * application's advisory locks, and bounded: a transaction that makes a million
- * calls takes no more than a quarter of the server's lock table. Two keys that
- * fall on one lock cost a wait, never an answer.
+ * calls takes RSV_LOCKS of them. Two keys that fall on one lock cost a wait,
+ * never an answer.
  *
- * Lock order: one call takes all its locks at once, lowest first.
+ * Lock order: what a call decides under (request, holder) it takes at once,
+ * lowest first, before anything else. Later it may take one more, of a pool's
+ * sequence.
  */
 #include "postgres.h"
 
-#include "access/twophase.h"
-#include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -23,7 +23,6 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/wait_event.h"
 
 #include "reservation.h"
@@ -32,13 +31,25 @@
 #define RSV_LOCK_SPACE 0x5253
 
 /*
+ * The same in every session and after every restart, because a prepared
+ * transaction keeps its locks.
+ */
+#define RSV_LOCKS 1024
+
+/*
  * When several transactions hold what we want, nobody wakes us for "any of
  * them": wait for one of them this long, then look at all of them again.
  */
 #define RSV_WAIT_SLICE_MS 20
 
-static uint64 lock_count(void);
-static bool wait_for_transaction(TransactionId xid, int timeout_ms);
+typedef struct Wait
+{
+	TransactionId xid;
+	int timeout_ms;
+} Wait;
+
+static void wait_for_transaction(Wait *wait);
+static bool sleep_on_transaction(void *argument);
 static void nap(int timeout_ms);
 
 /* Hashes what two calls would have in common. */
@@ -56,11 +67,9 @@ rsv_lock_key(const char *space, int32 pool_id, const text *name)
 void
 rsv_lock_keys(uint64 *keys, int nkeys)
 {
-	uint64 count = lock_count();
-
 	Assert(nkeys <= 2);
 	for (int i = 0; i < nkeys; i++)
-		keys[i] %= count;
+		keys[i] %= RSV_LOCKS;
 	if (nkeys == 2 && keys[0] > keys[1])
 	{
 		uint64 first = keys[1];
@@ -77,13 +86,6 @@ rsv_lock_keys(uint64 *keys, int nkeys)
 	}
 }
 
-/* A quarter of the server's lock table: the same number in every session. */
-static uint64
-lock_count(void)
-{
-	return Max(64, (uint64) max_locks_per_xact * (MaxBackends + max_prepared_xacts) / 4);
-}
-
 /* Notes that xid holds something, InvalidTransactionId if nobody knows who. */
 void
 rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid)
@@ -98,76 +100,70 @@ rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid)
 }
 
 /*
- * Waits until something may have changed: false if the deadline came first.
+ * Waits until something may have changed, at the latest until the deadline, so
+ * that the caller looks once more; false if the deadline has passed already.
  * With one transaction in the way we sleep until it ends, so the deadlock
  * detector sees us.
  */
 bool
 rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline)
 {
-	long left_ms;
-	int timeout_ms;
+	Wait wait = {.xid = in_flight->xid};
+	long left_ms = INT_MAX;
 
 	Assert(in_flight->any);
-	if (TIMESTAMP_IS_NOEND(deadline))
-		left_ms = INT_MAX;
-	else
+	if (!TIMESTAMP_IS_NOEND(deadline))
 		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 	if (left_ms <= 0)
 		return false;
 
-	timeout_ms = (int) Min(left_ms, in_flight->several ? RSV_WAIT_SLICE_MS : INT_MAX);
-	if (TransactionIdIsValid(in_flight->xid))
-		return wait_for_transaction(in_flight->xid, timeout_ms) || in_flight->several;
-	nap(Min(timeout_ms, RSV_WAIT_SLICE_MS));
+	wait.timeout_ms = (int) Min(left_ms, in_flight->several ? RSV_WAIT_SLICE_MS : INT_MAX);
+	if (TransactionIdIsValid(wait.xid))
+		wait_for_transaction(&wait);
+	else
+		nap(Min(wait.timeout_ms, RSV_WAIT_SLICE_MS));
 	return true;
 }
 
 /*
- * Sleeps until xid has ended; false if that took longer than the timeout. The
- * lock manager knows a timeout only as an error, hence the subtransaction,
- * which writes nothing and so takes no transaction id. A shorter lock_timeout
- * of the session's own stays an error.
+ * Sleeps until the transaction has ended or the time is over. The lock manager
+ * knows a timeout only as an error, hence the attempt, which writes nothing. A
+ * shorter lock_timeout of the session's own stays an error.
  */
-static bool
-wait_for_transaction(TransactionId xid, int timeout_ms)
+static void
+wait_for_transaction(Wait *wait)
 {
 	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	int session_timeout_ms = LockTimeout;
-	bool ours = session_timeout_ms == 0 || session_timeout_ms > timeout_ms;
-	volatile bool ended = true;
+	bool ours = session_timeout_ms == 0 || session_timeout_ms > wait->timeout_ms;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
 		if (ours)
-			LockTimeout = timeout_ms;
-		XactLockTableWait(xid, NULL, NULL, XLTW_None);
+			LockTimeout = wait->timeout_ms;
+		(void) rsv_attempt(sleep_on_transaction, wait);
 		LockTimeout = session_timeout_ms;
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
 	}
 	PG_CATCH();
 	{
-		ErrorData *error;
-
 		LockTimeout = session_timeout_ms;
+		if (!ours || geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
 		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (!ours || error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			ReThrowError(error);
-		FreeErrorData(error);
-		ended = false;
 	}
 	PG_END_TRY();
-	return ended;
+}
+
+static bool
+sleep_on_transaction(void *argument)
+{
+	Wait *wait = argument;
+
+	XactLockTableWait(wait->xid, NULL, NULL, XLTW_None);
+	/* a timeout that fired too late must not be taken for the session's own */
+	CHECK_FOR_INTERRUPTS();
+	return true;
 }
 
 /* For the rare holder that has no transaction id to wait for. */

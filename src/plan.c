@@ -7,8 +7,9 @@
  * they mean. Plans run in the name of the owner of our tables, as foreign key
  * checks do: the right to call a function is all that its caller needs.
  *
- * A plan that writes decides on what is true now, at every isolation level; a
- * plan that only reads follows the snapshot of its caller.
+ * A plan that writes reads what is true now; if another transaction changes the
+ * same rows meanwhile, it raises 40001 above READ COMMITTED, as every UPDATE
+ * does. A plan that only reads follows the snapshot of its caller.
  *
  * Memory: plans live as long as the session. What a plan returns lives until
  * rsv_plan_end.
@@ -63,6 +64,15 @@ static PlanInfo plans[RSV_PLANS] = {
 		.text = "UPDATE reservation.pool SET dropped_at = pg_catalog.clock_timestamp()"
 				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
 		.types = {INT4OID},
+	},
+	[RSV_PLAN_POOL_REST] = {
+		.text = "SELECT FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1"
+				" UNION ALL"
+				" SELECT FROM reservation.claim"
+				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'held'"
+				" AND ($4 OR expires_at OPERATOR(pg_catalog.<=) $2)"
+				" LIMIT 1",
+		.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID},
 	},
 	[RSV_PLAN_POOL_STATUS] = {
 		.text = "SELECT s.pool, s.kind, s.capacity, s.available, s.held, s.finalized,"

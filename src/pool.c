@@ -23,8 +23,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "reservation.h"
 
@@ -50,11 +48,19 @@ enum
 	POOL_COLUMNS
 };
 
-static void refuse_unknown(const text *name) pg_attribute_noreturn();
+typedef struct Drop
+{
+	const RsvPool *pool;
+	bool force;
+	TimestampTz now;
+	Datum actor;
+} Drop;
+
 static void require_limited(const RsvPool *pool);
 static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
 static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
+static bool drop_attempt(void *argument);
 static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
 
@@ -88,7 +94,7 @@ rsv_add_units(PG_FUNCTION_ARGS)
 			RSV_PLAN_POOL_GROW,
 			(Datum[]) {Int32GetDatum(pool.pool_id), Int64GetDatum(count), BoolGetDatum(described)},
 			NULL) != 1)
-		refuse_unknown(pool.name);
+		rsv_pool_refuse_unknown(pool.name);
 	rsv_plan_end(&session);
 	first = rsv_sequence_take(&pool, count);
 	range[0] = Int32GetDatum(pool.pool_id);
@@ -165,7 +171,7 @@ rsv_availability(PG_FUNCTION_ARGS)
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
 		if (nulls[0])
-			refuse_unknown(DatumGetTextPP(values[7]));
+			rsv_pool_refuse_unknown(DatumGetTextPP(values[7]));
 		rsv_answer_row(&answer, values, nulls);
 	}
 	rsv_plan_end(&session);
@@ -179,7 +185,7 @@ rsv_pool_find(const text *name, RsvPool *pool)
 	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
 
 	if (!pool_from_index(RSV_POOL_NAME, &key, pool))
-		refuse_unknown(name);
+		rsv_pool_refuse_unknown(name);
 }
 
 /* Reads the pool of a claim, dropped or not. */
@@ -226,8 +232,8 @@ rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
 	return label;
 }
 
-static void
-refuse_unknown(const text *name)
+void
+rsv_pool_refuse_unknown(const text *name)
 {
 	ereport(
 		ERROR,
@@ -297,47 +303,47 @@ element_count(FunctionCallInfo fcinfo, int argument, const char *what)
 	return count;
 }
 
-/*
- * Drops the pool, or changes nothing and returns false if it is in use. Taking
- * every free unit and settling every hold waits for the calls under way, whose
- * outcome may be more of both; when nothing is left to take, there is nothing
- * to claim for those that come, and the answer is certain.
- */
+/* Drops the pool, or changes nothing and returns false if it is in use. */
 static bool
 drop(const RsvPool *pool, bool force, TimestampTz now)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	RsvPlanSession session;
-	Datum values[] = {
-		Int32GetDatum(pool->pool_id),
-		TimestampTzGetDatum(now),
-		CStringGetTextDatum(GetUserNameFromId(GetUserId(), false)),
-		BoolGetDatum(force),
-	};
+	Drop work = {.pool = pool, .force = force, .now = now};
 	bool dropped;
-	uint64 taken;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	work.actor = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
 	rsv_plan_begin(&session);
+	dropped = rsv_attempt(drop_attempt, &work);
+	rsv_plan_end(&session);
+	return dropped;
+}
+
+/*
+ * Taking every free unit and settling every hold waits for the calls under way,
+ * whose outcome may be more of both; when nothing is left to take, there is
+ * nothing to claim for those that come, and the answer is certain.
+ */
+static bool
+drop_attempt(void *argument)
+{
+	const Drop *work = argument;
+	Datum values[] = {
+		Int32GetDatum(work->pool->pool_id),
+		TimestampTzGetDatum(work->now),
+		work->actor,
+		BoolGetDatum(work->force),
+	};
+
+	rsv_sequence_drop(work->pool);
 	if (rsv_plan_run(RSV_PLAN_POOL_DROP, values, NULL) != 1)
-		refuse_unknown(pool->name);
-	rsv_sequence_drop(pool);
+		rsv_pool_refuse_unknown(work->pool->name);
 	do
 	{
-		taken = rsv_plan_run(RSV_PLAN_CLAIMS_SETTLE, values, NULL);
-		taken += rsv_plan_run(RSV_PLAN_UNITS_DELETE, values, NULL);
-	} while (taken > 0);
-	dropped = force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
-	rsv_plan_end(&session);
-	if (dropped)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return dropped;
+		CHECK_FOR_INTERRUPTS();
+		rsv_plan_run(RSV_PLAN_CLAIMS_SETTLE, values, NULL);
+		rsv_plan_run(RSV_PLAN_UNITS_DELETE, values, NULL);
+	} while (rsv_plan_run(RSV_PLAN_POOL_REST, values, NULL) > 0);
+	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
 }
 
 static bool

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -163,7 +162,6 @@ rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now)
 	values[REQUEST_RESPONSE] = rsv_answer_kept(answer);
 	values[REQUEST_CREATED_AT] = TimestampTzGetDatum(now);
 	rsv_store_insert(RSV_REQUEST, values, nulls);
-	CommandCounterIncrement();
 }
 
 static void

@@ -29,7 +29,7 @@
 #define RSV_NAME_BYTES_MAX   1000
 #define RSV_CLAIM_UNITS_MAX  100000
 #define RSV_POOL_UNITS_MAX   10000000
-#define RSV_LAPSED_BATCH_MAX 100
+#define RSV_LAPSED_BATCH_MAX 1000
 #define RSV_SWEEP_BATCH_MAX  1000000
 
 /* A pool, as of the moment it was read. */
@@ -110,7 +110,8 @@ extern int64 rsv_argument_int64(FunctionCallInfo fcinfo, int argument, const cha
 								int64 max);
 extern pg_uuid_t *rsv_argument_claim_id(FunctionCallInfo fcinfo, int argument);
 extern Interval *rsv_argument_ttl(FunctionCallInfo fcinfo, int argument, const char *what);
-extern TimestampTz rsv_argument_deadline(FunctionCallInfo fcinfo, int argument, TimestampTz now);
+extern Interval *rsv_argument_wait(FunctionCallInfo fcinfo, int argument);
+extern TimestampTz rsv_wait_deadline(const Interval *wait, TimestampTz now);
 extern TimestampTz rsv_time_after(TimestampTz now, const Interval *ttl);
 extern void rsv_require_writable(const char *function);
 extern char *rsv_text_display(const text *value);
@@ -193,6 +194,7 @@ typedef enum RsvPlan
 	RSV_PLAN_POOL_ALTER,
 	RSV_PLAN_POOL_GROW,
 	RSV_PLAN_POOL_DROP,
+	RSV_PLAN_POOL_REST,
 	RSV_PLAN_POOL_STATUS,
 	RSV_PLAN_UNITS_INSERT,
 	RSV_PLAN_UNITS_DESCRIBE,
@@ -217,6 +219,9 @@ extern void rsv_plan_command(const char *command);
 extern Datum rsv_plan_value(int column, bool *isnull);
 extern void rsv_plan_end(RsvPlanSession *session);
 
+/* attempt.c: work that is kept or undone as one */
+extern bool rsv_attempt(bool (*work)(void *), void *argument);
+
 /* lock.c: locks by hash, and waiting for transactions */
 extern uint64 rsv_lock_key(const char *space, int32 pool_id, const text *name);
 extern void rsv_lock_keys(uint64 *keys, int nkeys);
@@ -229,6 +234,7 @@ extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool
 /* pool.c: what can be claimed */
 extern void rsv_pool_find(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
+extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
 extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 
@@ -279,9 +285,9 @@ typedef enum RsvSupply
 	RSV_UNDECIDED /* other transactions hold what is left */
 } RsvSupply;
 
-extern RsvSupply rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now,
+extern RsvSupply rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now,
 								 TimestampTz deadline, int32 *numbers, int64 *available);
-extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz now,
+extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now,
 									  TimestampTz deadline);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 

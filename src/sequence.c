@@ -22,6 +22,7 @@
 #include "commands/extension.h"
 #include "commands/sequence.h"
 #include "access/xact.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
@@ -29,6 +30,7 @@
 
 #include "reservation.h"
 
+static void lock_making(const RsvPool *pool);
 static char *sequence_name(const RsvPool *pool);
 static Oid sequence_find(const RsvPool *pool);
 static Oid sequence_need(const RsvPool *pool);
@@ -41,10 +43,12 @@ rsv_sequence_make(const RsvPool *pool)
 	RsvPlanSession session;
 	ObjectAddress sequence;
 	ObjectAddress extension;
-	uint64 key = rsv_lock_key("sequence", pool->pool_id, pool->name);
+	RsvPool now;
 
-	rsv_lock_keys(&key, 1);
-	AcceptInvalidationMessages();
+	lock_making(pool);
+	rsv_pool_read(pool->pool_id, &now);
+	if (now.dropped)
+		rsv_pool_refuse_unknown(pool->name);
 	if (OidIsValid(sequence_find(pool)))
 		return;
 
@@ -59,11 +63,13 @@ rsv_sequence_make(const RsvPool *pool)
 	recordDependencyOn(&sequence, &extension, DEPENDENCY_EXTENSION);
 }
 
+/* Drops it, once every transaction that has drawn from it has ended. */
 void
 rsv_sequence_drop(const RsvPool *pool)
 {
 	ObjectAddress sequence;
 
+	lock_making(pool);
 	ObjectAddressSet(sequence, RelationRelationId, sequence_find(pool));
 	if (!OidIsValid(sequence.objectId))
 		return;
@@ -110,23 +116,40 @@ sequence_name(const RsvPool *pool)
 	return psprintf("pool_%d_number", pool->pool_id);
 }
 
+/* While it is made or dropped, nobody else makes it. */
+static void
+lock_making(const RsvPool *pool)
+{
+	uint64 key = rsv_lock_key("sequence", pool->pool_id, pool->name);
+
+	rsv_lock_keys(&key, 1);
+	AcceptInvalidationMessages();
+}
+
 static Oid
 sequence_find(const RsvPool *pool)
 {
 	return get_relname_relid(sequence_name(pool), get_namespace_oid(RSV_SCHEMA, false));
 }
 
+/* Finds the sequence, or makes it; it is not dropped before we have ended. */
 static Oid
 sequence_need(const RsvPool *pool)
 {
-	Oid sequence = sequence_find(pool);
-
-	if (!OidIsValid(sequence))
+	for (;;)
 	{
-		rsv_sequence_make(pool);
-		sequence = sequence_find(pool);
+		Oid sequence = sequence_find(pool);
+
+		if (!OidIsValid(sequence))
+		{
+			rsv_sequence_make(pool);
+			continue;
+		}
+		LockRelationOid(sequence, RowExclusiveLock);
+		if (sequence_find(pool) == sequence)
+			return sequence;
+		UnlockRelationOid(sequence, RowExclusiveLock);
 	}
-	return sequence;
 }
 
 /* The highest number of the pool's units, one below its first if it has none. */

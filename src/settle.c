@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 #include "utils/uuid.h"
 
 #include "reservation.h"
@@ -29,7 +30,7 @@ static bool settle(RsvClaim *claim, RsvState state, const char *event, Timestamp
 static void give_back(const RsvClaim *claim);
 static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now,
 							RsvClaim *claim, bool *replayed);
-static bool may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken);
+static bool may_be_late(const RsvClaim *claim, TimestampTz *now, bool *unit_taken);
 static void refuse_undecided(const RsvClaim *claim) pg_attribute_noreturn();
 static void answer_finalize(const char *status, const RsvClaim *claim, bool replayed,
 							RsvAnswer *answer);
@@ -225,7 +226,6 @@ rsv_sweep(PG_FUNCTION_ARGS)
 			lapsed += sweep_pool(pool_id, max - lapsed, now, as_of);
 	}
 	rsv_store_forget(as_of);
-	CommandCounterIncrement();
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)},
 				   (bool[]) {false, false});
 	return (Datum) 0;
@@ -262,7 +262,6 @@ settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now, cons
 	rsv_claim_log(claim, event, now, request_id);
 	if (state == RSV_RELEASED || state == RSV_REFUNDED)
 		give_back(claim);
-	CommandCounterIncrement();
 	return true;
 }
 
@@ -302,7 +301,7 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *c
 					 errhint("Pass at most what is held, or NULL for all of it.")));
 
 		if ((state == RSV_LAPSED || claim->expires_at <= now) &&
-			!may_be_late(claim, now, &unit_taken))
+			!may_be_late(claim, &now, &unit_taken))
 		{
 			claim_now(claim_id, claim);
 			if (claim->state == state)
@@ -319,7 +318,6 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *c
 		{
 			claim->state = RSV_LAPSED;
 			rsv_unit_free(claim);
-			CommandCounterIncrement();
 		}
 	}
 }
@@ -329,7 +327,7 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *c
  * would, and if its unit was given back, get it again (unit_taken).
  */
 static bool
-may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken)
+may_be_late(const RsvClaim *claim, TimestampTz *now, bool *unit_taken)
 {
 	RsvPool pool;
 	int64 units;
@@ -344,7 +342,7 @@ may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken)
 		uint64 key = rsv_lock_key("holder", pool.pool_id, claim->holder);
 
 		rsv_lock_keys(&key, 1);
-		if (!rsv_limit_holdings(&pool, claim->holder, now, &units, &holds))
+		if (!rsv_limit_holdings(&pool, claim->holder, *now, &units, &holds))
 			refuse_undecided(claim);
 		if (units + claim->quantity > pool.per_holder)
 			return false;
@@ -352,9 +350,8 @@ may_be_late(const RsvClaim *claim, TimestampTz now, bool *unit_taken)
 	if (claim->state == RSV_HELD)
 		return true;
 
-	supply =
-		rsv_supply_take_unit(&pool, claim->number, now,
-							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), rsv_claim_wait_ms));
+	supply = rsv_supply_take_unit(&pool, claim->number, now,
+								  rsv_wait_deadline(NULL, GetCurrentTimestamp()));
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
 	*unit_taken = supply == RSV_TAKEN;
@@ -420,10 +417,14 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
 		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
 	};
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "reservation sweep row",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller;
 	int32 lapsed = 0;
 	RsvScan scan;
 
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
+	caller = MemoryContextSwitchTo(row);
 	while (lapsed < max && rsv_scan_next(&scan))
 	{
 		RsvClaim claim;
@@ -431,11 +432,15 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 
 		CHECK_FOR_INTERRUPTS();
 		rsv_claim_from_scan(&scan, &claim);
-		if (rsv_claim_lapse(&claim, now, &holder) != RSV_WRITTEN)
-			continue;
-		rsv_unit_free(&claim);
-		lapsed++;
+		if (rsv_claim_lapse(&claim, now, &holder) == RSV_WRITTEN)
+		{
+			rsv_unit_free(&claim);
+			lapsed++;
+		}
+		MemoryContextReset(row);
 	}
+	MemoryContextSwitchTo(caller);
 	rsv_scan_end(&scan);
+	MemoryContextDelete(row);
 	return lapsed;
 }

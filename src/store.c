@@ -27,9 +27,9 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "storage/lmgr.h"
-#include "storage/procarray.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -42,27 +42,30 @@
 typedef struct TableInfo
 {
 	const char *name;
-	Oid oid;               /* InvalidOid: not looked up, or changed since */
+	int ncolumns;          /* as this version of the library expects */
+	Oid oid;               /* InvalidOid: never looked up */
+	bool stale;            /* changed since it was learned */
 	MemoryContext context; /* all that follows */
 	EState *estate;
 	ResultRelInfo *target;
 	Oid *index_oids;
 } TableInfo;
 
+/* The indexes that scans use. */
 typedef struct IndexName
 {
 	const char *name;
 	RsvTable table;
-	Oid oid;
+	Oid oid; /* set when its table is learned */
 } IndexName;
 
 static TableInfo tables[] = {
-	[RSV_POOL] = {"pool"},
-	[RSV_AVAILABLE] = {"available"},
-	[RSV_UNIT] = {"unit"},
-	[RSV_CLAIM] = {"claim"},
-	[RSV_REQUEST] = {"request"},
-	[RSV_LOG] = {"log"},
+	[RSV_POOL] = {"pool", 16},
+	[RSV_AVAILABLE] = {"available", 2},
+	[RSV_UNIT] = {"unit", 4},
+	[RSV_CLAIM] = {"claim", 10},
+	[RSV_REQUEST] = {"request", 6},
+	[RSV_LOG] = {"log", 8},
 };
 
 static IndexName indexes[] = {
@@ -80,11 +83,14 @@ static IndexName indexes[] = {
 static Oid named_relation(const char *name);
 static TableInfo *table_info(RsvTable table);
 static void table_learn(TableInfo *info);
+static void learn_target(TableInfo *info, Relation relation);
 static void forget_changed(Datum arg, Oid relid);
+static bool knows(const TableInfo *info, Oid relid);
 static Relation target_open(TableInfo *info);
 static void target_close(TableInfo *info);
-static RsvWrite write_result(TM_Result result, const TM_FailureData *failure,
-							 TransactionId *holder);
+static RsvWrite write_result(TM_Result result);
+static RsvWrite lock_row(Relation relation, ItemPointer tid, LockTupleMode mode,
+						 TransactionId *holder);
 
 /* The role that owns the tables, in whose name plans run. */
 Oid
@@ -104,10 +110,14 @@ rsv_store_identity(void)
 	return table_info(RSV_AVAILABLE)->oid;
 }
 
-/* A snapshot of this instant. Give it back with rsv_store_forget. */
+/*
+ * A snapshot of this instant, in which also this command's own writes show.
+ * Give it back with rsv_store_forget.
+ */
 Snapshot
 rsv_store_now(void)
 {
+	CommandCounterIncrement();
 	return RegisterSnapshot(GetLatestSnapshot());
 }
 
@@ -133,8 +143,7 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&scan_keys[i], i + 1, keys[i].strategy, keys[i].procedure, keys[i].value);
 
-	if (!OidIsValid(indexes[index].oid))
-		indexes[index].oid = named_relation(indexes[index].name);
+	CommandCounterIncrement();
 	scan->table = table_open(info->oid, NoLock);
 	scan->index = index_open(indexes[index].oid, RowExclusiveLock);
 	scan->slot = table_slot_create(scan->table, NULL);
@@ -217,8 +226,8 @@ rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
 
 /*
  * Replaces the row version at tid. RSV_CHANGED if it is no longer the newest;
- * RSV_BUSY, with *holder, if that is not settled yet and the caller does not
- * want to wait.
+ * RSV_BUSY, with *holder if known, if that is not settled yet and the caller
+ * does not want to wait.
  */
 RsvWrite
 rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bool wait,
@@ -226,58 +235,70 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 {
 	TableInfo *info = table_info(table);
 	Relation relation = target_open(info);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+	TupleTableSlot *slot =
+		MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	TU_UpdateIndexes update_indexes = TU_None;
 	LockTupleMode mode;
 	TM_FailureData failure;
-	TM_Result result;
+	RsvWrite result = RSV_WRITTEN;
 
 	slot->tts_values = values;
 	slot->tts_isnull = nulls;
 	ExecStoreVirtualTuple(slot);
 	if (relation->rd_att->constr)
 		ExecConstraints(info->target, slot, info->estate);
-	result = table_tuple_update(relation, tid, slot, GetCurrentCommandId(true), InvalidSnapshot,
-								InvalidSnapshot, wait, &failure, &mode, &update_indexes);
-	if (result == TM_Ok && update_indexes != TU_None)
+
+	/* heap tables cannot update without waiting, but they can lock so */
+	*holder = InvalidTransactionId;
+	if (!wait)
+		result = lock_row(relation, tid, LockTupleNoKeyExclusive, holder);
+	if (result == RSV_WRITTEN)
+		result = write_result(table_tuple_update(relation, tid, slot, GetCurrentCommandId(true),
+												 InvalidSnapshot, InvalidSnapshot, true, &failure,
+												 &mode, &update_indexes));
+	if (result == RSV_WRITTEN && update_indexes != TU_None)
 		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);
 
 	ResetPerTupleExprContext(info->estate);
 	ExecDropSingleTupleTableSlot(slot);
 	target_close(info);
-	return write_result(result, &failure, holder);
+	return result;
 }
 
-/* Deletes the row that the scan stands on, and never waits for anyone. */
+/*
+ * Deletes the row that the scan stands on, and never waits for anyone. Somebody
+ * may be deleting it, or only have it locked, perhaps we ourselves: then taking
+ * the lock tells.
+ */
 RsvWrite
 rsv_scan_delete(RsvScan *scan, TransactionId *holder)
 {
+	ItemPointerData tid = scan->slot->tts_tid;
 	TM_FailureData failure;
 	TM_Result result;
+	RsvWrite locked;
 
-	result = table_tuple_delete(scan->table, &scan->slot->tts_tid, GetCurrentCommandId(true),
-								InvalidSnapshot, InvalidSnapshot, false, &failure, false);
-	return write_result(result, &failure, holder);
+	result = table_tuple_delete(scan->table, &tid, GetCurrentCommandId(true), InvalidSnapshot,
+								InvalidSnapshot, false, &failure, false);
+	if (result == TM_BeingModified)
+	{
+		locked = lock_row(scan->table, &tid, LockTupleExclusive, holder);
+		if (locked != RSV_WRITTEN)
+			return locked;
+		result = table_tuple_delete(scan->table, &tid, GetCurrentCommandId(true), InvalidSnapshot,
+									InvalidSnapshot, true, &failure, false);
+	}
+	return write_result(result);
 }
 
 static RsvWrite
-write_result(TM_Result result, const TM_FailureData *failure, TransactionId *holder)
+write_result(TM_Result result)
 {
-	*holder = InvalidTransactionId;
 	switch (result)
 	{
 		case TM_Ok:
 			return RSV_WRITTEN;
-		case TM_BeingModified:
-
-			/*
-			 * Somebody may only have locked the row, alone or with others; then
-			 * this is no transaction to wait for, and the caller looks again.
-			 */
-			if (TransactionIdIsNormal(failure->xmax) && TransactionIdIsInProgress(failure->xmax))
-				*holder = failure->xmax;
-			return RSV_BUSY;
 		case TM_Updated:
 		case TM_Deleted:
 		case TM_SelfModified:
@@ -286,6 +307,31 @@ write_result(TM_Result result, const TM_FailureData *failure, TransactionId *hol
 			elog(ERROR, "unexpected result %d of a row change", result);
 	}
 	return RSV_CHANGED; /* keep the compiler quiet */
+}
+
+/*
+ * Locks a row version without waiting. If it is busy, *holder says who is
+ * changing it; nobody, if it is only locked.
+ */
+static RsvWrite
+lock_row(Relation relation, ItemPointer tid, LockTupleMode mode, TransactionId *holder)
+{
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	SnapshotData dirty;
+	TM_FailureData failure;
+	TM_Result result;
+
+	result = table_tuple_lock(relation, tid, SnapshotAny, slot, GetCurrentCommandId(true), mode,
+							  LockWaitSkip, 0, &failure);
+	*holder = InvalidTransactionId;
+	if (result == TM_WouldBlock)
+	{
+		InitDirtySnapshot(dirty);
+		if (table_tuple_fetch_row_version(relation, tid, &dirty, slot))
+			*holder = dirty.xmax;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return result == TM_WouldBlock ? RSV_BUSY : write_result(result);
 }
 
 static Oid
@@ -305,82 +351,108 @@ named_relation(const char *name)
 /*
  * Locks a table and returns what is known about it. Taking the lock reads the
  * news of other sessions, so only afterwards is it certain that what we know
- * is still so: an index created meanwhile must not be missed.
+ * is still so: an index created meanwhile must not be missed. While the lock is
+ * held, the definition stays; news that arrive later are for the next call.
  */
 static TableInfo *
 table_info(RsvTable table)
 {
-	TableInfo *info = &tables[table];
-	Oid oid;
-
-	for (;;)
-	{
-		if (!OidIsValid(info->oid))
-			table_learn(info);
-		oid = info->oid;
-		LockRelationOid(oid, RowExclusiveLock);
-		if (oid == info->oid)
-			return info;
-		UnlockRelationOid(oid, RowExclusiveLock);
-	}
-}
-
-/*
- * Finds a table and its indexes, and makes room for the prepared predicates and
- * checks that the executor will keep there.
- */
-static void
-table_learn(TableInfo *info)
-{
 	static bool registered = false;
-	MemoryContext caller;
-	Relation relation;
+	TableInfo *info = &tables[table];
 
 	if (!registered)
 	{
 		CacheRegisterRelcacheCallback(forget_changed, (Datum) 0);
 		registered = true;
 	}
+	if (OidIsValid(info->oid))
+		LockRelationOid(info->oid, RowExclusiveLock);
+	if (!OidIsValid(info->oid) || info->stale)
+		table_learn(info);
+	return info;
+}
 
+/* Learns a table anew: news that arrive during it make it stale again. */
+static void
+table_learn(TableInfo *info)
+{
+	Relation relation;
+	int table = info - tables;
+
+	info->stale = false;
 	if (info->context != NULL)
 		MemoryContextDelete(info->context);
-	info->context =
-		AllocSetContextCreate(CacheMemoryContext, "reservation table", ALLOCSET_SMALL_SIZES);
+	info->context = AllocSetContextCreate(CacheMemoryContext, "reservation table",
+										  ALLOCSET_SMALL_SIZES);
 	MemoryContextSetIdentifier(info->context, info->name);
+	info->target = NULL;
+	info->oid = InvalidOid;
 
 	relation = table_open(named_relation(info->name), RowExclusiveLock);
-	caller = MemoryContextSwitchTo(info->context);
-	info->estate = CreateExecutorState();
-	info->target = makeNode(ResultRelInfo);
-	InitResultRelInfo(info->target, relation, 0, NULL, 0);
-	ExecOpenIndices(info->target, false);
-	info->index_oids = palloc0(sizeof(Oid) * (info->target->ri_NumIndices + 1));
-	for (int i = 0; i < info->target->ri_NumIndices; i++)
-		info->index_oids[i] = RelationGetRelid(info->target->ri_IndexRelationDescs[i]);
-	ExecCloseIndices(info->target);
-	MemoryContextSwitchTo(caller);
-
+	if (relation->rd_rel->relkind != RELKIND_RELATION ||
+		RelationGetNumberOfAttributes(relation) != info->ncolumns)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s.%s\" is not as this version of the library knows it",
+						RSV_SCHEMA, info->name),
+				 errhint("Run ALTER EXTENSION reservation UPDATE, and undo other changes.")));
+	for (int i = 0; i < (int) lengthof(indexes); i++)
+	{
+		if (indexes[i].table == (RsvTable) table)
+			indexes[i].oid = named_relation(indexes[i].name);
+	}
+	learn_target(info, relation);
 	info->oid = RelationGetRelid(relation);
 	table_close(relation, NoLock);
 }
 
 /*
- * Relcache callback. Only marks: the memory may be in use by the call during
- * which the message arrives, and is freed when the table is learned again.
+ * Makes room for the prepared predicates and checks of a table, which the
+ * executor will keep there.
+ */
+static void
+learn_target(TableInfo *info, Relation relation)
+{
+	MemoryContext caller = MemoryContextSwitchTo(info->context);
+	ResultRelInfo *target = makeNode(ResultRelInfo);
+
+	info->estate = CreateExecutorState();
+	InitResultRelInfo(target, relation, 0, NULL, 0);
+	ExecOpenIndices(target, false);
+	info->index_oids = palloc0(sizeof(Oid) * (target->ri_NumIndices + 1));
+	for (int i = 0; i < target->ri_NumIndices; i++)
+		info->index_oids[i] = RelationGetRelid(target->ri_IndexRelationDescs[i]);
+	ExecCloseIndices(target);
+	info->target = target;
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Relcache callback. Only marks: what is known may be in use by the call during
+ * which the message arrives.
  */
 static void
 forget_changed(Datum arg, Oid relid)
 {
 	for (int i = 0; i < (int) lengthof(tables); i++)
 	{
-		if (relid == InvalidOid || relid == tables[i].oid)
-			tables[i].oid = InvalidOid;
+		if (relid == InvalidOid || knows(&tables[i], relid))
+			tables[i].stale = true;
 	}
-	for (int i = 0; i < (int) lengthof(indexes); i++)
+}
+
+/* Is this the table, or one of its indexes? While it is being learned, it may be. */
+static bool
+knows(const TableInfo *info, Oid relid)
+{
+	if (relid == info->oid || info->target == NULL)
+		return true;
+	for (int i = 0; i < info->target->ri_NumIndices; i++)
 	{
-		if (relid == InvalidOid || relid == indexes[i].oid)
-			indexes[i].oid = InvalidOid;
+		if (relid == info->index_oids[i])
+			return true;
 	}
+	return false;
 }
 
 /* Opens a locked table for writing, with its indexes. */

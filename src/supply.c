@@ -19,11 +19,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "reservation.h"
 
@@ -45,8 +42,9 @@ typedef struct Walk
 	RsvInFlight in_flight;
 } Walk;
 
+static bool wait_for(const RsvInFlight *in_flight, TimestampTz deadline, TimestampTz *now);
 static void walk_units(Walk *walk);
-static void walk_all_or_none(Walk *walk);
+static bool walk_all_or_none(void *argument);
 static void take_lapsed(Walk *walk, int32 up_to);
 static void take_free(Walk *walk, RsvScan *scan);
 static void take_new(Walk *walk);
@@ -60,30 +58,31 @@ static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now,
 
 /*
  * Takes the lowest free units, all or none. If they are gone, or still
- * undecided at the deadline, *available says how many were free.
+ * undecided at the deadline, *available says how many were free. *now moves on
+ * when the call has waited.
  */
 RsvSupply
-rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now, TimestampTz deadline,
+rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline,
 				int32 *numbers, int64 *available)
 {
 	bool full = false;
 
 	for (;;)
 	{
-		Walk attempt = {.pool = pool, .now = now, .wanted = count, .numbers = numbers};
+		Walk attempt = {.pool = pool, .now = *now, .wanted = count, .numbers = numbers};
 		Snapshot as_of = full ? rsv_store_now() : NULL;
 		bool gone = false;
 
 		CHECK_FOR_INTERRUPTS();
-		rsv_hint_begin(pool->pool_id, count, now, full, &attempt.hint);
+		rsv_hint_begin(pool->pool_id, count, *now, full, &attempt.hint);
 		if (count == 1)
 			walk_units(&attempt);
 		else
-			walk_all_or_none(&attempt);
+			(void) rsv_attempt(walk_all_or_none, &attempt);
 		if (attempt.hint.nothing_free && attempt.nlapsed == 0 && !attempt.in_flight.any)
 			gone = true;
 		else if (full && attempt.taken < count && !attempt.in_flight.any)
-			gone = pool->open || count_as_of(pool, now, as_of, count) < count;
+			gone = pool->open || count_as_of(pool, *now, as_of, count) < count;
 		if (full)
 			rsv_store_forget(as_of);
 
@@ -92,7 +91,7 @@ rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now, TimestampTz d
 			return RSV_TAKEN;
 		if (gone)
 			return RSV_GONE;
-		if (full && attempt.in_flight.any && !rsv_in_flight_wait(&attempt.in_flight, deadline))
+		if (full && attempt.in_flight.any && !wait_for(&attempt.in_flight, deadline, now))
 			return RSV_UNDECIDED;
 		full = full || !attempt.hint.exact;
 	}
@@ -100,7 +99,7 @@ rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz now, TimestampTz d
 
 /* Takes one unit by its number. A number that the pool does not have: 22023. */
 RsvSupply
-rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz now, TimestampTz deadline)
+rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now, TimestampTz deadline)
 {
 	for (;;)
 	{
@@ -108,11 +107,20 @@ rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz now, Timesta
 		RsvSupply answer;
 
 		CHECK_FOR_INTERRUPTS();
-		if (take_unit_once(pool, number, now, &in_flight, &answer))
+		if (take_unit_once(pool, number, *now, &in_flight, &answer))
 			return answer;
-		if (in_flight.any && !rsv_in_flight_wait(&in_flight, deadline))
+		if (in_flight.any && !wait_for(&in_flight, deadline, now))
 			return RSV_UNDECIDED;
 	}
+}
+
+static bool
+wait_for(const RsvInFlight *in_flight, TimestampTz deadline, TimestampTz *now)
+{
+	if (!rsv_in_flight_wait(in_flight, deadline))
+		return false;
+	*now = GetCurrentTimestamp();
+	return true;
 }
 
 /* How many units are free now, lapsed holds included. */
@@ -126,21 +134,13 @@ rsv_supply_count(const RsvPool *pool, TimestampTz now)
 	return count;
 }
 
-static void
-walk_all_or_none(Walk *attempt)
+static bool
+walk_all_or_none(void *argument)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Walk *walk = argument;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	walk_units(attempt);
-	if (attempt->taken == attempt->wanted)
-		ReleaseCurrentSubTransaction();
-	else
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	walk_units(walk);
+	return walk->taken == walk->wanted;
 }
 
 /* Walks the free rows and the lapsed holds together, lowest number first. */
