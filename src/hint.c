@@ -51,6 +51,9 @@
 #define RSV_RETURNED_MAX 16
 #define RSV_TRUST_US     USECS_PER_SEC
 
+/* A refusal's count of free units is exact up to here, and may be a second old above. */
+#define RSV_COUNT_EXACT_MAX 10000
+
 /* A walk from low is due when next is this far beyond the last one's. */
 #define RSV_WALK_EVERY 1024
 
@@ -78,6 +81,9 @@ typedef struct Marks
 	TimestampTz low_checked; /* when low was last known right from a walk */
 	TimestampTz expiry;
 	TimestampTz expiry_since;
+
+	int64 count; /* of free units, if there were many */
+	TimestampTz counted;
 } Marks;
 
 typedef struct Set
@@ -234,6 +240,44 @@ rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen, TimestampTz f
 	SpinLockRelease(&set->lock);
 }
 
+/*
+ * How many units were free a moment ago, if they were so many that counting
+ * them for every refusal would cost too much.
+ */
+bool
+rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count)
+{
+	PoolKey key;
+	Marks *marks;
+	Set *set;
+	bool fresh;
+
+	if (table == NULL)
+		return false;
+	key = pool_key(pool_id);
+	set = lock_marks(&key, &marks);
+	fresh = now - marks->counted < RSV_TRUST_US;
+	*count = marks->count;
+	SpinLockRelease(&set->lock);
+	return fresh;
+}
+
+void
+rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count)
+{
+	PoolKey key;
+	Marks *marks;
+	Set *set;
+
+	if (table == NULL || count <= RSV_COUNT_EXACT_MAX)
+		return;
+	key = pool_key(pool_id);
+	set = lock_marks(&key, &marks);
+	marks->count = count;
+	marks->counted = now;
+	SpinLockRelease(&set->lock);
+}
+
 /* A unit has been taken: if this transaction rolls back, it is free again. */
 void
 rsv_hint_taken(int32 pool_id, int32 number)
@@ -371,6 +415,7 @@ forget_marks(Marks *marks)
 	marks->low = marks->low_since = PG_INT32_MIN;
 	marks->low_checked = 0;
 	marks->expiry = marks->expiry_since = DT_NOBEGIN;
+	marks->counted = 0;
 }
 
 /* A number is free again: it goes out next. Kept in descending order. */

@@ -272,6 +272,8 @@ extern void rsv_hint_init(void);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, bool full, RsvHint *hint);
 extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen,
 						 TimestampTz first_expiry, int64 last, TimestampTz now);
+extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
+extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
 extern void rsv_hint_taken(int32 pool_id, int32 number);
 extern void rsv_hint_freed(int32 pool_id, int32 number, bool several);
 extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at);

@@ -55,6 +55,8 @@ rsv_sequence_make(const RsvPool *pool)
 	rsv_plan_begin(&session);
 	rsv_plan_command(psprintf("CREATE SEQUENCE %s.%s MINVALUE 0 START " INT64_FORMAT, RSV_SCHEMA,
 							  sequence_name(pool), Max(pool->first_number, last_number(pool) + 1)));
+	rsv_plan_command(psprintf("COMMENT ON SEQUENCE %s.%s IS 'numbers of new units of a pool'",
+							  RSV_SCHEMA, sequence_name(pool)));
 	rsv_plan_end(&session);
 	CommandCounterIncrement();
 

@@ -123,14 +123,22 @@ wait_for(const RsvInFlight *in_flight, TimestampTz deadline, TimestampTz *now)
 	return true;
 }
 
-/* How many units are free now, lapsed holds included. */
+/*
+ * How many units are free now, lapsed holds included; of a large pool, how many
+ * were a moment ago.
+ */
 int64
 rsv_supply_count(const RsvPool *pool, TimestampTz now)
 {
-	Snapshot as_of = rsv_store_now();
-	int64 count = count_as_of(pool, now, as_of, PG_INT64_MAX);
+	Snapshot as_of;
+	int64 count;
 
+	if (rsv_hint_count(pool->pool_id, now, &count))
+		return count;
+	as_of = rsv_store_now();
+	count = count_as_of(pool, now, as_of, PG_INT64_MAX);
 	rsv_store_forget(as_of);
+	rsv_hint_counted(pool->pool_id, now, count);
 	return count;
 }
 
