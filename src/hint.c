@@ -54,6 +54,9 @@
 /* A refusal's count of free units is exact up to here, and may be a second old above. */
 #define RSV_COUNT_EXACT_MAX 10000
 
+/* How many units beyond those wanted a near walk looks at. */
+#define RSV_NEAR_UNITS 16
+
 /* A walk from low is due when next is this far beyond the last one's. */
 #define RSV_WALK_EVERY 1024
 
@@ -120,6 +123,8 @@ static void request_shmem(void);
 static void start_shmem(void);
 static Size table_size(void);
 static Set *lock_marks(const PoolKey *key, Marks **marks);
+static bool walk_is_due(Marks *marks, const RsvHint *hint);
+static void begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint);
 static void forget_marks(Marks *marks);
 static void put_back(Marks *marks, int64 number, bool several);
 static PoolKey pool_key(int32 pool_id);
@@ -143,12 +148,9 @@ rsv_hint_init(void)
 	RegisterSubXactCallback(subtransaction_ends, NULL);
 }
 
-/*
- * Begins a walk for this many units, and says where and how. full: over
- * everything that could be free.
- */
+/* Begins a walk for this many units, and says where and how. */
 void
-rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, bool full, RsvHint *hint)
+rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, RsvHint *hint)
 {
 	PoolKey key;
 	Marks *marks;
@@ -156,47 +158,30 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, bool full, RsvHint 
 
 	memset(hint, 0, sizeof(RsvHint));
 	hint->from = hint->low = PG_INT32_MIN;
-	hint->check_lapsed = true;
+	hint->to = PG_INT32_MAX;
+	hint->check_lapsed = hint->complete = true;
 	if (table == NULL)
 		return;
 
 	key = pool_key(pool_id);
 	set = lock_marks(&key, &marks);
 	hint->check_lapsed = marks->expiry <= now;
-	if (marks->low == RSV_NOTHING_FREE && now - marks->low_checked > RSV_TRUST_US)
-	{
-		/* this walk looks; meanwhile the others may go on believing */
-		marks->low_checked = now;
-	}
-	else if (marks->low == RSV_NOTHING_FREE)
+	if (marks->low < RSV_NOTHING_FREE)
+		hint->low = (int32) marks->low;
+	else if (now - marks->low_checked <= RSV_TRUST_US)
 		hint->nothing_free = true;
 	else
-		hint->low = (int32) marks->low;
+		marks->low_checked = now; /* this walk looks, the others go on believing */
 
-	if (full)
+	if (reach == RSV_FULL || walk_is_due(marks, hint))
 		hint->from = hint->low;
-	else if (marks->nreturned > 0 && wanted == 1)
-	{
-		hint->exact = true;
-		hint->from = marks->returned[--marks->nreturned];
-	}
-	else if (!hint->nothing_free)
-	{
-		int64 distance = (int64) marks->next - marks->walked;
+	else if (reach == RSV_NEAR && marks->nreturned > 0 && wanted == 1)
+		hint->from = hint->to = marks->returned[--marks->nreturned];
+	else
+		begin_at_next(marks, wanted, reach, hint);
 
-		hint->from = Max(marks->next, hint->low);
-		if (distance >= Max(RSV_WALK_EVERY, (int64) marks->next - hint->low))
-		{
-			hint->from = hint->low;
-			marks->walked = marks->next;
-		}
-		else if (hint->from <= PG_INT32_MAX - wanted)
-		{
-			marks->next = hint->from + wanted;
-			hint->next = marks->next;
-		}
-	}
-	if ((hint->from == hint->low && !hint->exact) || hint->check_lapsed)
+	hint->complete = hint->from == hint->low && hint->to == PG_INT32_MAX && !hint->nothing_free;
+	if (hint->complete || hint->check_lapsed)
 	{
 		hint->walk = ++marks->walk;
 		marks->low_since = RSV_NOTHING_FREE;
@@ -225,7 +210,7 @@ rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen, TimestampTz f
 	set = lock_marks(&key, &marks);
 	if (hint->next != 0 && hint->next == marks->next)
 		marks->next = last >= hint->from ? (int32) Min(last + 1, PG_INT32_MAX) : hint->from;
-	else if (!hint->exact && last > marks->next)
+	else if (last > marks->next && hint->from < hint->to)
 		marks->next = (int32) Min(last + 1, PG_INT32_MAX);
 	if (marks->walk == hint->walk)
 	{
@@ -367,6 +352,33 @@ table_size(void)
 {
 	return add_size(offsetof(Table, sets),
 					mul_size(sizeof(Set), Max(1, rsv_hint_pools / RSV_WAYS)));
+}
+
+/*
+ * Is it time to walk from low again? The longer the way from there, the more
+ * rarely, so that it costs each claim the same.
+ */
+static bool
+walk_is_due(Marks *marks, const RsvHint *hint)
+{
+	int64 since = (int64) marks->next - marks->walked;
+
+	if (hint->nothing_free || since < Max(RSV_WALK_EVERY, (int64) marks->next - hint->low))
+		return false;
+	marks->walked = marks->next;
+	return true;
+}
+
+/* Begins at next, and moves it on for the others. */
+static void
+begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint)
+{
+	hint->from = Max(marks->next, hint->low);
+	if (hint->nothing_free || hint->from > PG_INT32_MAX - wanted - RSV_NEAR_UNITS)
+		return;
+	marks->next = hint->next = hint->from + wanted;
+	if (reach == RSV_NEAR)
+		hint->to = hint->from + wanted + RSV_NEAR_UNITS;
 }
 
 /*

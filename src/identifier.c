@@ -18,6 +18,11 @@
 
 #include "reservation.h"
 
+/* Asking the random source costs much, however few bytes one asks for. */
+#define RANDOM_BATCH 32
+
+static void random_bytes(unsigned char *bytes);
+
 void
 rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool_name)
 {
@@ -29,14 +34,31 @@ rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool_name)
 	COMP_CRC32C(hash, VARDATA_ANY(pool_name), VARSIZE_ANY_EXHDR(pool_name));
 	FIN_CRC32C(hash);
 
-	if (!pg_strong_random(&id->data[8], 8))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not make a claim id: no random numbers from the operating system"),
-				 errhint("Check the server's entropy source, then call again.")));
+	random_bytes(&id->data[8]);
 	for (int i = 0; i < 6; i++)
 		id->data[i] = (unsigned char) (epoch_ms >> (40 - 8 * i));
 	id->data[6] = (unsigned char) (0x70 | ((hash >> 8) & 0x0F));
 	id->data[7] = (unsigned char) (hash & 0xFF);
 	id->data[8] = (unsigned char) (0x80 | (id->data[8] & 0x3F));
+}
+
+/* Eight bytes that nobody has seen, and nobody will see again. */
+static void
+random_bytes(unsigned char *bytes)
+{
+	static unsigned char batch[RANDOM_BATCH][8];
+	static int left = 0;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(batch, sizeof(batch)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not make a claim id: no random numbers"),
+					 errhint("Check the server's entropy source, then call again.")));
+		left = RANDOM_BATCH;
+	}
+	left--;
+	memcpy(bytes, batch[left], sizeof(batch[left]));
+	memset(batch[left], 0, sizeof(batch[left]));
 }

@@ -257,19 +257,29 @@ extern void rsv_unit_free(const RsvClaim *claim);
 /* hint.c: where to look first, in shared memory */
 #define RSV_NOTHING_FREE ((int64) PG_INT32_MAX + 1)
 
+/* How far a walk goes before it gives up. */
+typedef enum RsvReach
+{
+	RSV_NEAR, /* a few units: an index scan reads no more than it is asked for */
+	RSV_FAR,  /* to the end of the pool */
+	RSV_FULL  /* everything that could be free */
+} RsvReach;
+
 typedef struct RsvHint
 {
 	uint64 walk;       /* number of the walk, 0 if it can raise no mark */
 	int32 from;        /* begin here */
+	int32 to;          /* end here */
 	int32 next;        /* where others begin meanwhile, 0 if that was not moved */
 	int32 low;         /* nothing below is free */
-	bool exact;        /* look at "from" alone */
+	bool complete;     /* from everything that could be free to the end */
 	bool nothing_free; /* no unit is free: look only at lapsed holds */
 	bool check_lapsed; /* a hold may have lapsed */
 } RsvHint;
 
 extern void rsv_hint_init(void);
-extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, bool full, RsvHint *hint);
+extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
+						   RsvHint *hint);
 extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen,
 						 TimestampTz first_expiry, int64 last, TimestampTz now);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);

@@ -129,19 +129,25 @@ rsv_store_forget(Snapshot snapshot)
 
 /*
  * Starts a scan in index order. The keys are conditions on the first columns
- * of the index; a range may only stand last.
+ * of the index in order; the last column may have two, for a range.
  */
 void
 rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys, int nkeys)
 {
 	TableInfo *info = table_info(indexes[index].table);
 	ScanKeyData scan_keys[3];
+	int column = 0;
 
 	Assert(nkeys >= 1);
 	Assert(nkeys <= (int) lengthof(scan_keys));
 
 	for (int i = 0; i < nkeys; i++)
-		ScanKeyInit(&scan_keys[i], i + 1, keys[i].strategy, keys[i].procedure, keys[i].value);
+	{
+		if (keys[i].strategy != BTLessEqualStrategyNumber || i == 0 ||
+			keys[i - 1].strategy == BTEqualStrategyNumber)
+			column++;
+		ScanKeyInit(&scan_keys[i], column, keys[i].strategy, keys[i].procedure, keys[i].value);
+	}
 
 	CommandCounterIncrement();
 	scan->table = table_open(info->oid, NoLock);

@@ -33,7 +33,7 @@ typedef struct Walk
 	int32 taken;
 	int32 *numbers;         /* of the units taken */
 	RsvHint hint;           /* where to begin, what to leave out */
-	int64 first_seen;       /* lowest free row met, -1 if not looked at all */
+	int64 first_seen;       /* lowest free row met, RSV_NOTHING_FREE if none */
 	int64 last_free;        /* highest free row taken, -1 if none */
 	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none */
 	RsvClaim *lapsed;       /* holds whose time is over, by number */
@@ -65,25 +65,25 @@ RsvSupply
 rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline,
 				int32 *numbers, int64 *available)
 {
-	bool full = false;
+	RsvReach reach = RSV_NEAR;
 
 	for (;;)
 	{
 		Walk attempt = {.pool = pool, .now = *now, .wanted = count, .numbers = numbers};
-		Snapshot as_of = full ? rsv_store_now() : NULL;
+		Snapshot as_of = reach == RSV_FULL ? rsv_store_now() : NULL;
 		bool gone = false;
 
 		CHECK_FOR_INTERRUPTS();
-		rsv_hint_begin(pool->pool_id, count, *now, full, &attempt.hint);
+		rsv_hint_begin(pool->pool_id, count, *now, reach, &attempt.hint);
 		if (count == 1)
 			walk_units(&attempt);
 		else
 			(void) rsv_attempt(walk_all_or_none, &attempt);
 		if (attempt.hint.nothing_free && attempt.nlapsed == 0 && !attempt.in_flight.any)
 			gone = true;
-		else if (full && attempt.taken < count && !attempt.in_flight.any)
+		else if (reach == RSV_FULL && attempt.taken < count && !attempt.in_flight.any)
 			gone = pool->open || count_as_of(pool, *now, as_of, count) < count;
-		if (full)
+		if (as_of != NULL)
 			rsv_store_forget(as_of);
 
 		*available = attempt.taken;
@@ -91,9 +91,13 @@ rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz 
 			return RSV_TAKEN;
 		if (gone)
 			return RSV_GONE;
-		if (full && attempt.in_flight.any && !wait_for(&attempt.in_flight, deadline, now))
+		if (reach == RSV_FULL && attempt.in_flight.any &&
+			!wait_for(&attempt.in_flight, deadline, now))
 			return RSV_UNDECIDED;
-		full = full || !attempt.hint.exact;
+		if (attempt.hint.to == PG_INT32_MAX)
+			reach = RSV_FULL;
+		else if (attempt.hint.from < attempt.hint.to)
+			reach = RSV_FAR;
 	}
 }
 
@@ -159,12 +163,12 @@ walk_units(Walk *walk)
 	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)},
 		{BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(hint->from)},
+		{BTLessEqualStrategyNumber, F_INT4LE, Int32GetDatum(hint->to)},
 	};
+	int nkeys = hint->to < PG_INT32_MAX ? 3 : (hint->from > PG_INT32_MIN ? 2 : 1);
 	RsvScan scan;
 	bool found = false;
 
-	if (hint->exact)
-		keys[1] = (RsvKey) {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(hint->from)};
 	walk->first_seen = RSV_NOTHING_FREE;
 	walk->last_free = -1;
 	lapsed_list(walk);
@@ -172,10 +176,10 @@ walk_units(Walk *walk)
 		take_lapsed(walk, PG_INT32_MAX);
 	else
 	{
-		rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, NULL, keys, hint->from == PG_INT32_MIN ? 1 : 2);
+		rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, NULL, keys, nkeys);
 		do
 		{
-			int32 number = PG_INT32_MAX;
+			int32 number = hint->to;
 
 			found = rsv_scan_next(&scan);
 			if (found)
@@ -189,12 +193,10 @@ walk_units(Walk *walk)
 		} while (found && walk->taken < walk->wanted);
 		rsv_scan_end(&scan);
 	}
-	if (hint->from != hint->low || hint->exact || hint->nothing_free)
-		walk->first_seen = -1;
-	rsv_hint_end(walk->pool->pool_id, hint, walk->first_seen, walk->first_held,
-				 walk->last_free, walk->now);
+	rsv_hint_end(walk->pool->pool_id, hint, hint->complete ? walk->first_seen : -1,
+				 walk->first_held, walk->last_free, walk->now);
 
-	if (walk->pool->open && !hint->exact)
+	if (walk->pool->open && hint->to == PG_INT32_MAX)
 		take_new(walk);
 }
 
