@@ -12,12 +12,12 @@
 #include "access/xlog.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 
 #include "reservation.h"
 
-/* A hold that would live past the year 100,000 never lapses. */
-#define RSV_FOREVER ((double) (100000 - 2000) * DAYS_PER_YEAR * USECS_PER_DAY)
-
+static void refuse_ttl(const char *what) pg_attribute_noreturn();
+static TimestampTz time_after(TimestampTz now, const Interval *length);
 static void check_range(const char *what, int64 value, int64 min, int64 max);
 
 void
@@ -37,13 +37,37 @@ rsv_argument_name(FunctionCallInfo fcinfo, int argument, const char *what)
 
 	rsv_argument_required(fcinfo, argument, what);
 	name = PG_GETARG_TEXT_PP(argument);
+	rsv_check_name(name, what);
+	return name;
+}
+
+void
+rsv_check_name(const text *name, const char *what)
+{
 	if (VARSIZE_ANY_EXHDR(name) < 1 || VARSIZE_ANY_EXHDR(name) > RSV_NAME_BYTES_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be 1 to %d bytes long, not %d", what, RSV_NAME_BYTES_MAX,
 						(int) VARSIZE_ANY_EXHDR(name)),
 				 errhint("Use a short, stable key of your own for %s, such as an id.", what)));
-	return name;
+}
+
+/* Checks every name of a text array; with nulls, a name may be missing. */
+void
+rsv_check_names(ArrayType *array, const char *what, bool nulls)
+{
+	ArrayIterator iterator = array_create_iterator(array, 0, NULL);
+	Datum element;
+	bool isnull;
+
+	while (array_iterate(iterator, &element, &isnull))
+	{
+		if (!isnull)
+			rsv_check_name(DatumGetTextPP(element), what);
+		else if (!nulls)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be null", what), errhint("Pass an array without null.")));
+	}
+	array_free_iterator(iterator);
 }
 
 /* The same; NULL if the caller gave none. */
@@ -76,22 +100,30 @@ rsv_argument_claim_id(FunctionCallInfo fcinfo, int argument)
 	return PG_GETARG_UUID_P(argument);
 }
 
+static void
+refuse_ttl(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must be longer than zero", what),
+			 errhint("Pass an interval such as '10 minutes', or NULL for the default.")));
+}
+
 /* A length of time above zero, NULL if the caller gave none. */
 Interval *
 rsv_argument_ttl(FunctionCallInfo fcinfo, int argument, const char *what)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	Interval *ttl;
 	Interval zero = {0};
 
 	if (PG_ARGISNULL(argument))
 		return NULL;
 	ttl = PG_GETARG_INTERVAL_P(argument);
+	/* months and days of opposite signs may be longer than zero, and yet end before they begin */
 	if (DatumGetInt32(DirectFunctionCall2(interval_cmp, IntervalPGetDatum(ttl),
-										  IntervalPGetDatum(&zero))) <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be longer than zero", what),
-				 errhint("Pass an interval such as '10 minutes', or NULL for the default.")));
+										  IntervalPGetDatum(&zero))) <= 0 ||
+		time_after(now, ttl) <= now)
+		refuse_ttl(what);
 	return ttl;
 }
 
@@ -109,7 +141,7 @@ rsv_argument_wait(FunctionCallInfo fcinfo, int argument)
 										  IntervalPGetDatum(&zero))) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("wait must not be negative"),
-				 errhint("Pass '0' not to wait at all, or NULL for reservation.claim_wait.")));
+				 errhint("Pass '0' not to wait at all, or NULL for the setting.")));
 	return wait;
 }
 
@@ -119,21 +151,36 @@ rsv_wait_deadline(const Interval *wait, TimestampTz now)
 {
 	if (wait == NULL)
 		return TimestampTzPlusMilliseconds(now, rsv_claim_wait_ms);
-	return rsv_time_after(now, wait);
+	return time_after(now, wait);
+}
+
+/* When a hold made or extended now ends. */
+TimestampTz
+rsv_hold_end(TimestampTz now, const Interval *ttl)
+{
+	TimestampTz end = time_after(now, ttl);
+
+	if (end <= now)
+		refuse_ttl("ttl");
+	return end;
 }
 
 /* now + length, or infinity if that is past the year 100,000. */
-TimestampTz
-rsv_time_after(TimestampTz now, const Interval *length)
+static TimestampTz
+time_after(TimestampTz now, const Interval *length)
 {
+	TimestampTz forever =
+		(TimestampTz) (date2j(100000, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 	double approximate = (double) now + (double) length->time +
 		(double) length->day * USECS_PER_DAY +
-		(double) length->month * DAYS_PER_MONTH * USECS_PER_DAY;
+		(double) length->month * (DAYS_PER_YEAR / MONTHS_PER_YEAR) * USECS_PER_DAY;
+	TimestampTz exact;
 
-	if (approximate >= RSV_FOREVER)
+	if (approximate >= (double) forever * 2)
 		return DT_NOEND;
-	return DatumGetTimestampTz(DirectFunctionCall2(
+	exact = DatumGetTimestampTz(DirectFunctionCall2(
 		timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum((Interval *) length)));
+	return exact < forever ? exact : DT_NOEND;
 }
 
 /*

@@ -249,8 +249,8 @@ hold_end(const Order *order, const RsvPool *pool)
 	Interval setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
 
 	if (order->ttl != NULL)
-		return rsv_time_after(order->now, order->ttl);
-	return rsv_time_after(order->now, pool->hold_ttl != NULL ? pool->hold_ttl : &setting);
+		return rsv_hold_end(order->now, order->ttl);
+	return rsv_hold_end(order->now, pool->hold_ttl != NULL ? pool->hold_ttl : &setting);
 }
 
 /* Answers with a refusal; available < 0: it has to be counted. */

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -121,6 +122,7 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 static void
 read_definition(FunctionCallInfo fcinfo, RsvPool *pool)
 {
+	int64 available;
 	char *kind;
 
 	pool->name = rsv_argument_name(fcinfo, CREATE_POOL, "pool");
@@ -143,6 +145,11 @@ read_definition(FunctionCallInfo fcinfo, RsvPool *pool)
 	rsv_argument_required(fcinfo, CREATE_FLOOR, "floor");
 	read_rules(fcinfo, &create_rules, pool);
 	check_rules(pool);
+	if (pool->counted && (pool->capacity < pool->floor || (pool->has_ceiling && pool->capacity > pool->ceiling) || pg_sub_s64_overflow(pool->capacity, pool->floor, &available)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("capacity must lie between floor and ceiling"),
+				 errhint("The balance of the pool starts at capacity and stays between the two.")));
 	if (pool->first_number + pool->capacity - 1 > PG_INT32_MAX && !pool->counted)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -192,11 +199,6 @@ check_rules(const RsvPool *pool)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("ceiling must not be below floor"),
 				 errhint("The balance of the pool lies between the two.")));
-	if (pool->counted && pool->capacity < pool->floor)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("capacity must not be below floor"),
-			 errhint("The balance of the pool starts at capacity and never goes below floor.")));
 }
 
 /* Inserts the pool and its units; false if the name is taken. */

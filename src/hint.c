@@ -124,6 +124,7 @@ static void start_shmem(void);
 static Size table_size(void);
 static Set *lock_marks(const PoolKey *key, Marks **marks);
 static bool walk_is_due(Marks *marks, const RsvHint *hint);
+static int64 lowest_returned(const Marks *marks);
 static void begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint);
 static void forget_marks(Marks *marks);
 static void put_back(Marks *marks, int64 number, bool several);
@@ -175,8 +176,11 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 
 	if (reach == RSV_FULL || walk_is_due(marks, hint))
 		hint->from = hint->low;
-	else if (reach == RSV_NEAR && marks->nreturned > 0 && wanted == 1)
+	else if (reach == RSV_NEAR && wanted == 1 && lowest_returned(marks) < marks->next)
+	{
 		hint->from = hint->to = marks->returned[--marks->nreturned];
+		hint->returned = true;
+	}
 	else
 		begin_at_next(marks, wanted, reach, hint);
 
@@ -190,15 +194,9 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	SpinLockRelease(&set->lock);
 }
 
-/*
- * Ends a walk. first_seen: the lowest unit met by a walk over everything from
- * hint->low up, RSV_NOTHING_FREE if none, -1 if it was no such walk.
- * first_expiry: the earliest hold met, DT_NOEND if none, DT_NOBEGIN if not all
- * were looked at. last: the highest free unit taken, -1 if none.
- */
+/* Ends a walk: what it found raises the marks, if nobody began another. */
 void
-rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen, TimestampTz first_expiry,
-			 int64 last, TimestampTz now)
+rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
 {
 	PoolKey key;
 	Marks *marks;
@@ -208,19 +206,26 @@ rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen, TimestampTz f
 		return;
 	key = pool_key(pool_id);
 	set = lock_marks(&key, &marks);
-	if (hint->next != 0 && hint->next == marks->next)
-		marks->next = last >= hint->from ? (int32) Min(last + 1, PG_INT32_MAX) : hint->from;
-	else if (last > marks->next && hint->from < hint->to)
-		marks->next = (int32) Min(last + 1, PG_INT32_MAX);
+	if (hint->returned)
+	{
+		/* not looked at, because a lapsed hold was enough */
+		if (hint->enough && hint->last_taken < 0)
+			put_back(marks, hint->from, false);
+	}
+	else if (hint->next != 0 && hint->next == marks->next)
+		marks->next =
+			hint->last_taken >= 0 ? (int32) Min(hint->last_taken + 1, PG_INT32_MAX) : hint->from;
+	else if (hint->last_taken >= marks->next)
+		marks->next = (int32) Min(hint->last_taken + 1, PG_INT32_MAX);
 	if (marks->walk == hint->walk)
 	{
-		if (first_seen >= 0)
+		if (hint->complete)
 		{
-			marks->low = Min(first_seen, marks->low_since);
+			marks->low = Min(hint->first_free, marks->low_since);
 			marks->low_checked = now;
 		}
-		if (first_expiry != DT_NOBEGIN)
-			marks->expiry = Min(first_expiry, marks->expiry_since);
+		if (hint->first_held != DT_NOBEGIN)
+			marks->expiry = Min(hint->first_held, marks->expiry_since);
 	}
 	SpinLockRelease(&set->lock);
 }
@@ -292,6 +297,7 @@ rsv_hint_freed(int32 pool_id, int32 number, bool several)
 	set = lock_marks(&entry->key, &marks);
 	marks->low = Min(marks->low, number);
 	marks->low_since = Min(marks->low_since, number);
+	put_back(marks, number, several); /* for this transaction itself; for others at its end */
 	SpinLockRelease(&set->lock);
 }
 
@@ -369,10 +375,22 @@ walk_is_due(Marks *marks, const RsvHint *hint)
 	return true;
 }
 
+static int64
+lowest_returned(const Marks *marks)
+{
+	return marks->nreturned > 0 ? marks->returned[marks->nreturned - 1] : RSV_NOTHING_FREE;
+}
+
 /* Begins at next, and moves it on for the others. */
 static void
 begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint)
 {
+	if (lowest_returned(marks) < marks->next)
+	{
+		/* several units: take what was given back along the way */
+		marks->next = marks->walked = marks->returned[marks->nreturned - 1];
+		marks->nreturned = 0;
+	}
 	hint->from = Max(marks->next, hint->low);
 	if (hint->nothing_free || hint->from > PG_INT32_MAX - wanted - RSV_NEAR_UNITS)
 		return;
@@ -434,15 +452,19 @@ forget_marks(Marks *marks)
 static void
 put_back(Marks *marks, int64 number, bool several)
 {
-	int at;
+	int at = marks->nreturned;
 
+	while (at > 0 && marks->returned[at - 1] < number)
+		at--;
+	if (!several && at > 0 && marks->returned[at - 1] == number)
+		return;
 	if (several || marks->nreturned == RSV_RETURNED_MAX)
 	{
 		marks->next = marks->walked = Min(marks->next, (int32) number);
 		return;
 	}
-	for (at = marks->nreturned; at > 0 && marks->returned[at - 1] < number; at--)
-		marks->returned[at] = marks->returned[at - 1];
+	memmove(&marks->returned[at + 1], &marks->returned[at],
+			sizeof(int32) * (marks->nreturned - at));
 	marks->returned[at] = (int32) number;
 	marks->nreturned++;
 }

@@ -19,7 +19,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -158,10 +157,7 @@ rsv_availability(PG_FUNCTION_ARGS)
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_argument_required(fcinfo, 0, "pools");
 	names = PG_GETARG_DATUM(0);
-	if (array_contains_nulls(DatumGetArrayTypeP(names)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("pools must not contain null"),
-				 errhint("Pass an array of names of pools.")));
+	rsv_check_names(DatumGetArrayTypeP(names), "pool", false);
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_POOL_STATUS, &names, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -264,6 +260,8 @@ units_wanted(FunctionCallInfo fcinfo, bool *described)
 	int elements = Max(labels, attributes);
 
 	*described = elements >= 0;
+	if (labels >= 0)
+		rsv_check_names(PG_GETARG_ARRAYTYPE_P(2), "label", true);
 	if (labels >= 0 && attributes >= 0 && labels != attributes)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/execnodes.h"
+#include "utils/array.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
@@ -103,6 +104,8 @@ extern void rsv_guc_init(void);
 /* argument.c: what callers hand in, checked */
 extern void rsv_argument_required(FunctionCallInfo fcinfo, int argument, const char *what);
 extern text *rsv_argument_name(FunctionCallInfo fcinfo, int argument, const char *what);
+extern void rsv_check_name(const text *name, const char *what);
+extern void rsv_check_names(ArrayType *array, const char *what, bool nulls);
 extern text *rsv_argument_optional_name(FunctionCallInfo fcinfo, int argument, const char *what);
 extern int32 rsv_argument_int32(FunctionCallInfo fcinfo, int argument, const char *what, int32 min,
 								int32 max);
@@ -112,7 +115,7 @@ extern pg_uuid_t *rsv_argument_claim_id(FunctionCallInfo fcinfo, int argument);
 extern Interval *rsv_argument_ttl(FunctionCallInfo fcinfo, int argument, const char *what);
 extern Interval *rsv_argument_wait(FunctionCallInfo fcinfo, int argument);
 extern TimestampTz rsv_wait_deadline(const Interval *wait, TimestampTz now);
-extern TimestampTz rsv_time_after(TimestampTz now, const Interval *ttl);
+extern TimestampTz rsv_hold_end(TimestampTz now, const Interval *ttl);
 extern void rsv_require_writable(const char *function);
 extern char *rsv_text_display(const text *value);
 
@@ -267,21 +270,29 @@ typedef enum RsvReach
 
 typedef struct RsvHint
 {
+	/* told at the beginning */
 	uint64 walk;       /* number of the walk, 0 if it can raise no mark */
 	int32 from;        /* begin here */
 	int32 to;          /* end here */
 	int32 next;        /* where others begin meanwhile, 0 if that was not moved */
 	int32 low;         /* nothing below is free */
+	bool returned;     /* "from" is a number given back */
 	bool complete;     /* from everything that could be free to the end */
 	bool nothing_free; /* no unit is free: look only at lapsed holds */
 	bool check_lapsed; /* a hold may have lapsed */
+
+	/* found out on the way */
+	bool enough;            /* all that was wanted */
+	int64 first_free;       /* lowest free row met, RSV_NOTHING_FREE if none */
+	int64 last_taken;       /* highest free row taken, -1 if none */
+	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none, DT_NOBEGIN if not
+							 * looked at */
 } RsvHint;
 
 extern void rsv_hint_init(void);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
-extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, int64 first_seen,
-						 TimestampTz first_expiry, int64 last, TimestampTz now);
+extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
 extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
 extern void rsv_hint_taken(int32 pool_id, int32 number);

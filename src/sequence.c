@@ -44,6 +44,7 @@ rsv_sequence_make(const RsvPool *pool)
 	ObjectAddress sequence;
 	ObjectAddress extension;
 	RsvPool now;
+	int64 first;
 
 	lock_making(pool);
 	rsv_pool_read(pool->pool_id, &now);
@@ -53,8 +54,10 @@ rsv_sequence_make(const RsvPool *pool)
 		return;
 
 	rsv_plan_begin(&session);
+	first = last_number(pool) + 1;
+	first = Max(first, pool->first_number);
 	rsv_plan_command(psprintf("CREATE SEQUENCE %s.%s MINVALUE 0 START " INT64_FORMAT, RSV_SCHEMA,
-							  sequence_name(pool), Max(pool->first_number, last_number(pool) + 1)));
+							  sequence_name(pool), first));
 	rsv_plan_command(psprintf("COMMENT ON SEQUENCE %s.%s IS 'numbers of new units of a pool'",
 							  RSV_SCHEMA, sequence_name(pool)));
 	rsv_plan_end(&session);
@@ -95,9 +98,12 @@ rsv_sequence_take(const RsvPool *pool, int32 count)
 	Oid sequence = sequence_need(pool);
 	RsvPlanSession session;
 	int64 first;
+	int64 above;
 
 	rsv_plan_begin(&session);
-	first = Max(nextval_internal(sequence, false), last_number(pool) + 1);
+	first = nextval_internal(sequence, false);
+	above = last_number(pool) + 1;
+	first = Max(first, above);
 	if (first + count - 1 > PG_INT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

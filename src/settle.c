@@ -61,7 +61,7 @@ rsv_extend(PG_FUNCTION_ARGS)
 	rsv_argument_required(fcinfo, 1, "ttl");
 	ttl = rsv_argument_ttl(fcinfo, 1, "ttl");
 	rsv_require_writable("extend");
-	end = rsv_time_after(now, ttl);
+	end = rsv_hold_end(now, ttl);
 	do
 	{
 		claim_now(claim_id, &claim);
@@ -419,14 +419,13 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 	};
 	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "reservation sweep row",
 											  ALLOCSET_SMALL_SIZES);
-	MemoryContext caller;
 	int32 lapsed = 0;
 	RsvScan scan;
 
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
-	caller = MemoryContextSwitchTo(row);
 	while (lapsed < max && rsv_scan_next(&scan))
 	{
+		MemoryContext caller = MemoryContextSwitchTo(row);
 		RsvClaim claim;
 		TransactionId holder;
 
@@ -437,9 +436,9 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 			rsv_unit_free(&claim);
 			lapsed++;
 		}
+		MemoryContextSwitchTo(caller);
 		MemoryContextReset(row);
 	}
-	MemoryContextSwitchTo(caller);
 	rsv_scan_end(&scan);
 	MemoryContextDelete(row);
 	return lapsed;

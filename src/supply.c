@@ -31,12 +31,9 @@ typedef struct Walk
 	TimestampTz now;
 	int32 wanted;
 	int32 taken;
-	int32 *numbers;         /* of the units taken */
-	RsvHint hint;           /* where to begin, what to leave out */
-	int64 first_seen;       /* lowest free row met, RSV_NOTHING_FREE if none */
-	int64 last_free;        /* highest free row taken, -1 if none */
-	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none */
-	RsvClaim *lapsed;       /* holds whose time is over, by number */
+	int32 *numbers;   /* of the units taken */
+	RsvHint hint;     /* where to begin, what to leave out */
+	RsvClaim *lapsed; /* holds whose time is over, by number */
 	int nlapsed;
 	int next_lapsed;
 	RsvInFlight in_flight;
@@ -159,7 +156,7 @@ walk_all_or_none(void *argument)
 static void
 walk_units(Walk *walk)
 {
-	const RsvHint *hint = &walk->hint;
+	RsvHint *hint = &walk->hint;
 	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)},
 		{BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(hint->from)},
@@ -169,8 +166,8 @@ walk_units(Walk *walk)
 	RsvScan scan;
 	bool found = false;
 
-	walk->first_seen = RSV_NOTHING_FREE;
-	walk->last_free = -1;
+	hint->first_free = RSV_NOTHING_FREE;
+	hint->last_taken = -1;
 	lapsed_list(walk);
 	if (hint->nothing_free)
 		take_lapsed(walk, PG_INT32_MAX);
@@ -185,7 +182,7 @@ walk_units(Walk *walk)
 			if (found)
 			{
 				number = DatumGetInt32(scan.slot->tts_values[1]);
-				walk->first_seen = Min(walk->first_seen, number);
+				hint->first_free = Min(hint->first_free, number);
 			}
 			take_lapsed(walk, number);
 			if (found && walk->taken < walk->wanted)
@@ -193,8 +190,8 @@ walk_units(Walk *walk)
 		} while (found && walk->taken < walk->wanted);
 		rsv_scan_end(&scan);
 	}
-	rsv_hint_end(walk->pool->pool_id, hint, hint->complete ? walk->first_seen : -1,
-				 walk->first_held, walk->last_free, walk->now);
+	hint->enough = walk->taken == walk->wanted;
+	rsv_hint_end(walk->pool->pool_id, hint, walk->now);
 
 	if (walk->pool->open && hint->to == PG_INT32_MAX)
 		take_new(walk);
@@ -232,7 +229,7 @@ take_free(Walk *walk, RsvScan *scan)
 	if (result == RSV_WRITTEN)
 	{
 		walk->numbers[walk->taken++] = number;
-		walk->last_free = number;
+		walk->hint.last_taken = number;
 		rsv_hint_taken(walk->pool->pool_id, number);
 	}
 	else if (result == RSV_BUSY)
@@ -276,15 +273,15 @@ lapsed_list(Walk *walk)
 	RsvScan scan;
 	RsvClaim claim;
 
-	walk->first_held = DT_NOBEGIN;
+	walk->hint.first_held = DT_NOBEGIN;
 	if (!walk->hint.check_lapsed)
 		return;
-	walk->first_held = DT_NOEND;
+	walk->hint.first_held = DT_NOEND;
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, NULL, &key, 1);
 	while (walk->nlapsed < most && rsv_scan_next(&scan))
 	{
 		rsv_claim_from_scan(&scan, &claim);
-		walk->first_held = Min(walk->first_held, claim.expires_at);
+		walk->hint.first_held = Min(walk->hint.first_held, claim.expires_at);
 		if (claim.expires_at > walk->now)
 			break;
 		if (TransactionIdIsValid(scan.holder))

@@ -161,6 +161,7 @@ sub session
 	my $session = $node->background_psql($dbname,
 		on_error_stop => 0,
 		extra_params => [ '--variable' => 'VERBOSITY=sqlstate' ]);
+	$session->set_query_timer_restart;
 	$session->{backend_pid} = ask($session, 'SELECT pg_backend_pid()');
 	return $session;
 }
