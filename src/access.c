@@ -47,7 +47,10 @@ rsv_grant_access(PG_FUNCTION_ARGS)
 	rsv_require_writable("grant_access");
 	role = GetUserNameFromId(PG_GETARG_OID(0), true);
 	if (role == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role %u does not exist", PG_GETARG_OID(0)), errhint("Pass the name of a role, such as 'shop'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role %u does not exist", PG_GETARG_OID(0)),
+				 errhint("Pass the name of a role, such as 'shop'.")));
 	role = quote_identifier(role);
 	level = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	for (last = 0; last < (int) lengthof(levels) && strcmp(level, level_names[last]) != 0; last++)

@@ -65,7 +65,9 @@ rsv_check_names(ArrayType *array, const char *what, bool nulls)
 		if (!isnull)
 			rsv_check_name(DatumGetTextPP(element), what);
 		else if (!nulls)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be null", what), errhint("Pass an array without null.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be null", what),
+					 errhint("Pass an array without null.")));
 	}
 	array_free_iterator(iterator);
 }
@@ -195,8 +197,7 @@ rsv_require_writable(const char *function)
 			ERROR,
 			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 			 errmsg("cannot execute %s on a standby", function),
-			 errhint(
-				 "Call it on the primary. availability, pool_status and verify work here.")));
+			 errhint("Call it on the primary. availability, pool_status and verify work here.")));
 	if (XactReadOnly)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),

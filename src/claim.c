@@ -129,8 +129,7 @@ claim(Order *order, RsvAnswer *answer)
 		rsv_request_add_integer(&request, "count", order->count);
 	rsv_request_add_interval(&request, "ttl", order->ttl);
 	if (rsv_request_replay(&request, answer,
-						   pool.per_holder > 0 ? rsv_lock_key("holder", pool.pool_id, order->holder)
-											   : 0))
+						   rsv_limit_key(&pool, order->holder)))
 		return;
 
 	order->now = GetCurrentTimestamp();
@@ -182,7 +181,6 @@ closed_reason(const RsvPool *pool, TimestampTz now)
 static bool
 within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer)
 {
-	int64 units;
 	List *holds;
 	List *same = NIL;
 	ListCell *cell;
@@ -190,12 +188,8 @@ within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer)
 
 	if (pool->per_holder == 0)
 		return true;
-	if (!rsv_limit_holdings(pool, order->holder, order->now, &units, &holds))
-	{
-		refuse(order, pool, "busy", -1, answer);
-		return false;
-	}
-	if (units + order->count <= pool->per_holder)
+	if (rsv_limit_holdings(pool, order->holder, order->now, &holds) + order->count <=
+		pool->per_holder)
 		return true;
 
 	foreach(cell, holds)

@@ -145,7 +145,9 @@ read_definition(FunctionCallInfo fcinfo, RsvPool *pool)
 	rsv_argument_required(fcinfo, CREATE_FLOOR, "floor");
 	read_rules(fcinfo, &create_rules, pool);
 	check_rules(pool);
-	if (pool->counted && (pool->capacity < pool->floor || (pool->has_ceiling && pool->capacity > pool->ceiling) || pg_sub_s64_overflow(pool->capacity, pool->floor, &available)))
+	if (pool->counted &&
+		(pool->capacity < pool->floor || (pool->has_ceiling && pool->capacity > pool->ceiling) ||
+		 pg_sub_s64_overflow(pool->capacity, pool->floor, &available)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("capacity must lie between floor and ceiling"),

@@ -2,80 +2,66 @@
  * limit.c
  *	  What one holder has of one pool, for pools with per_holder.
  *
- * The caller holds the lock of (pool, holder), so no other claim of this holder
- * is under way. What can be under way is the end of one of the holder's claims,
- * or a finalize or extend that keeps a hold alive beyond its time. Claims that
- * count as of the snapshot count; a hold whose time is over counts only if that
- * version of it is still the newest, and if somebody is changing it, we wait
- * until that is decided.
+ * Invariant: whatever can give the holder more, or keep a hold alive beyond its
+ * time, has the lock of (pool, holder): a claim, an extend, a finalize. So while
+ * we have it, the count as of now cannot grow behind our back. What can be under
+ * way is the end of a claim, which counts until it is committed.
+ *
+ * Locks: rsv_limit_lock, before the row of any claim.
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
+#include "common/int.h"
+#include "nodes/pg_list.h"
 #include "utils/fmgroids.h"
 
 #include "reservation.h"
 
-static bool holdings_once(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units,
-						  List **holds, RsvInFlight *in_flight);
-
-/*
- * Counts the holder's live units and lists the live holds among them. False if
- * another transaction keeps the count undecided for longer than
- * reservation.claim_wait.
- */
-bool
-rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units,
-				   List **holds)
+/* The key of that lock, 0 if the pool has no limit. */
+uint64
+rsv_limit_key(const RsvPool *pool, const text *holder)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), rsv_claim_wait_ms);
-
-	for (;;)
-	{
-		RsvInFlight in_flight = {0};
-
-		CHECK_FOR_INTERRUPTS();
-		if (holdings_once(pool, holder, now, units, holds, &in_flight))
-			return true;
-		if (in_flight.any && !rsv_in_flight_wait(&in_flight, deadline))
-			return false;
-	}
+	return pool->per_holder > 0 ? rsv_lock_key("holder", pool->pool_id, holder) : 0;
 }
 
-/* One look; false if it has to be repeated. */
-static bool
-holdings_once(const RsvPool *pool, const text *holder, TimestampTz now, int64 *units, List **holds,
-			  RsvInFlight *in_flight)
+/* Takes the lock and returns true, if the pool has a limit. */
+bool
+rsv_limit_lock(const RsvPool *pool, const text *holder)
+{
+	uint64 key = rsv_limit_key(pool, holder);
+
+	if (key != 0)
+		rsv_lock_keys(&key, 1);
+	return key != 0;
+}
+
+/* Counts the holder's live units, and lists the live holds among them. */
+int64
+rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, List **holds)
 {
 	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(holder)},
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 	};
 	Snapshot as_of = rsv_store_now();
+	int64 units = 0;
 	RsvScan scan;
-	bool decided = true;
 
-	*units = 0;
 	*holds = NIL;
 	rsv_scan_begin(&scan, RSV_CLAIM_HOLDER, as_of, keys, lengthof(keys));
-	while (decided && rsv_scan_next(&scan))
+	while (rsv_scan_next(&scan))
 	{
 		RsvClaim *claim = palloc(sizeof(RsvClaim));
-		TransactionId changer;
 
 		rsv_claim_from_scan(&scan, claim);
 		if (claim->state == RSV_HELD && claim->expires_at <= now)
-		{
-			decided = rsv_scan_still(&scan, &changer) && !TransactionIdIsValid(changer);
-			if (TransactionIdIsValid(changer))
-				rsv_in_flight_add(in_flight, changer);
 			continue;
-		}
-		*units += claim->quantity;
+		if (pg_add_s64_overflow(units, claim->quantity, &units))
+			units = PG_INT64_MAX;
 		if (claim->state == RSV_HELD)
 			*holds = lappend(*holds, claim);
 	}
 	rsv_scan_end(&scan);
 	rsv_store_forget(as_of);
-	return decided;
+	return units;
 }

@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include "access/subtrans.h"
+#include "access/transam.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -22,6 +24,7 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
@@ -86,17 +89,26 @@ rsv_lock_keys(uint64 *keys, int nkeys)
 	}
 }
 
-/* Notes that xid holds something, InvalidTransactionId if nobody knows who. */
+/*
+ * Notes that xid holds something, InvalidTransactionId if nobody knows who. Of
+ * several subtransactions of one transaction the latest is kept: whatever rolls
+ * an earlier one back rolls it back too.
+ */
 void
 rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid)
 {
-	if (in_flight->any && in_flight->xid != xid)
-		in_flight->several = true;
+	in_flight->any = true;
 	if (!TransactionIdIsValid(xid))
 		in_flight->several = true;
-	else
+	else if (!TransactionIdIsValid(in_flight->xid))
 		in_flight->xid = xid;
-	in_flight->any = true;
+	else if (xid != in_flight->xid)
+	{
+		in_flight->several = in_flight->several ||
+			SubTransGetTopmostTransaction(xid) != SubTransGetTopmostTransaction(in_flight->xid);
+		if (TransactionIdFollows(xid, in_flight->xid))
+			in_flight->xid = xid;
+	}
 }
 
 /*
@@ -155,14 +167,28 @@ wait_for_transaction(Wait *wait)
 	PG_END_TRY();
 }
 
+/*
+ * As XactLockTableWait, except that when a subtransaction was released into the
+ * one around it, we wait for that one, not for the topmost: a rollback to a
+ * savepoint shall wake us.
+ */
 static bool
 sleep_on_transaction(void *argument)
 {
-	Wait *wait = argument;
+	TransactionId xid = ((Wait *) argument)->xid;
 
-	XactLockTableWait(wait->xid, NULL, NULL, XLTW_None);
-	/* a timeout that fired too late must not be taken for the session's own */
-	CHECK_FOR_INTERRUPTS();
+	while (TransactionIdIsValid(xid) && TransactionIdIsInProgress(xid))
+	{
+		LOCKTAG tag;
+
+		SET_LOCKTAG_TRANSACTION(tag, xid);
+		(void) LockAcquire(&tag, ShareLock, false, false);
+		LockRelease(&tag, ShareLock, false);
+		/* a timeout that fired too late must not be taken for the session's own */
+		CHECK_FOR_INTERRUPTS();
+		if (TransactionIdIsInProgress(xid))
+			xid = SubTransGetParent(xid);
+	}
 	return true;
 }
 

@@ -7,9 +7,10 @@
  * they mean. Plans run in the name of the owner of our tables, as foreign key
  * checks do: the right to call a function is all that its caller needs.
  *
- * A plan that writes reads what is true now; if another transaction changes the
- * same rows meanwhile, it raises 40001 above READ COMMITTED, as every UPDATE
- * does. A plan that only reads follows the snapshot of its caller.
+ * Plans see what is true now, at every isolation level. If another transaction
+ * changes the same rows meanwhile, one that writes raises 40001 above READ
+ * COMMITTED, as every UPDATE does. Only availability follows the snapshot of its
+ * caller.
  *
  * Memory: plans live as long as the session. What a plan returns lives until
  * rsv_plan_end.
@@ -30,6 +31,7 @@ typedef struct PlanInfo
 	const char *text;
 	Oid types[RSV_PLAN_ARGUMENTS_MAX + 1]; /* ends with InvalidOid */
 	bool read_only;
+	bool as_caller; /* with the caller's snapshot */
 	SPIPlanPtr plan; /* NULL: not prepared yet */
 } PlanInfo;
 
@@ -82,6 +84,7 @@ static PlanInfo plans[RSV_PLANS] = {
 				" ORDER BY n.place",
 		.types = {TEXTARRAYOID},
 		.read_only = true,
+		.as_caller = true,
 	},
 	[RSV_PLAN_UNITS_INSERT] = {
 		.text = "INSERT INTO reservation.available (pool_id, number)"
@@ -178,14 +181,15 @@ rsv_plan_run(RsvPlan plan, Datum *values, const char *nulls)
 		info->plan = prepared;
 	}
 
-	if (info->read_only)
-		result = SPI_execute_plan(info->plan, values, nulls, true, 0);
+	if (info->as_caller)
+		result = SPI_execute_plan(info->plan, values, nulls, info->read_only, 0);
 	else
 	{
 		Snapshot now = rsv_store_now();
 
 		result =
-			SPI_execute_snapshot(info->plan, values, nulls, now, InvalidSnapshot, false, true, 0);
+			SPI_execute_snapshot(info->plan, values, nulls, now, InvalidSnapshot,
+									  info->read_only, true, 0);
 		rsv_store_forget(now);
 	}
 	if (result < 0)

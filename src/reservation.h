@@ -183,7 +183,6 @@ extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
 						   int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
-extern bool rsv_scan_still(RsvScan *scan, TransactionId *holder);
 extern void rsv_scan_end(RsvScan *scan);
 extern void rsv_store_insert(RsvTable table, Datum *values, bool *nulls);
 extern RsvWrite rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls,
@@ -315,8 +314,10 @@ extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, Timesta
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
 /* limit.c: what one holder may have */
-extern bool rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
-							   int64 *units, List **holds);
+extern uint64 rsv_limit_key(const RsvPool *pool, const text *holder);
+extern bool rsv_limit_lock(const RsvPool *pool, const text *holder);
+extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
+								List **holds);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest

@@ -10,8 +10,8 @@
  * A hold is judged by the time of the call, not by whether a sweep has run.
  *
  * Locks: the claim's row; before it, for a refund with a request id, the lock of
- * that id, and for a late finalize in a pool with per_holder, the lock of the
- * holder.
+ * that id, and for extend and finalize in a pool with per_holder, the lock of
+ * the holder.
  */
 #include "postgres.h"
 
@@ -24,16 +24,20 @@
 
 #include "reservation.h"
 
+static TimestampTz begin(const pg_uuid_t *claim_id, RsvClaim *claim, RsvPool *pool);
+static bool is_live_hold(const RsvClaim *claim, TimestampTz now);
+static RsvState state_at(const RsvClaim *claim, TimestampTz now);
 static void claim_now(const pg_uuid_t *claim_id, RsvClaim *claim);
 static bool settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now,
 				   const text *request_id);
 static void give_back(const RsvClaim *claim);
-static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now,
-							RsvClaim *claim, bool *replayed);
-static bool may_be_late(const RsvClaim *claim, TimestampTz *now, bool *unit_taken);
+static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim,
+							RsvPool *pool, bool *replayed);
+static bool may_be_late(const RsvClaim *claim, const RsvPool *pool, TimestampTz *now,
+						bool *unit_taken);
 static void refuse_undecided(const RsvClaim *claim) pg_attribute_noreturn();
-static void answer_finalize(const char *status, const RsvClaim *claim, bool replayed,
-							RsvAnswer *answer);
+static void answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool,
+							bool replayed, RsvAnswer *answer);
 static const char *refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now,
 						  const text *request_id, RsvClaim *claim, bool *replayed);
 static int32 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of);
@@ -48,31 +52,30 @@ Datum
 rsv_extend(PG_FUNCTION_ARGS)
 {
 	static const char *const statuses[] = {"held", "finalized", "released", "lapsed", "finalized"};
-	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t *claim_id;
 	Interval *ttl;
+	TimestampTz now;
 	TimestampTz end;
 	RsvAnswer answer;
 	RsvClaim claim;
-	bool lapsed;
+	RsvPool pool;
 
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
 	rsv_argument_required(fcinfo, 1, "ttl");
 	ttl = rsv_argument_ttl(fcinfo, 1, "ttl");
 	rsv_require_writable("extend");
+	now = begin(claim_id, &claim, &pool);
 	end = rsv_hold_end(now, ttl);
-	do
+	while (is_live_hold(&claim, now) && claim.expires_at < end)
 	{
-		claim_now(claim_id, &claim);
-		lapsed = claim.state == RSV_HELD && claim.expires_at <= now;
-		if (claim.state != RSV_HELD || lapsed || claim.expires_at >= end)
-			break;
 		claim.expires_at = end;
-	} while (!settle(&claim, RSV_HELD, "extended", now, NULL));
-
+		if (settle(&claim, RSV_HELD, "extended", now, NULL))
+			break;
+		claim_now(claim_id, &claim);
+	}
 	rsv_answer_row(&answer,
-				   (Datum[]) {CStringGetTextDatum(statuses[lapsed ? RSV_LAPSED : claim.state]),
+				   (Datum[]) {CStringGetTextDatum(statuses[state_at(&claim, now)]),
 							  UUIDPGetDatum(claim_id), TimestampTzGetDatum(claim.expires_at)},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
@@ -83,30 +86,27 @@ PG_FUNCTION_INFO_V1(rsv_release);
 Datum
 rsv_release(PG_FUNCTION_ARGS)
 {
-	static const char *const statuses[] = {"released", "finalized", "released", "lapsed",
-										   "finalized"};
+	static const char *const statuses[] = {"held", "finalized", "released", "lapsed", "finalized"};
 	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t *claim_id;
 	RsvAnswer answer;
 	RsvClaim claim;
-	bool lapsed;
-	bool replayed;
+	bool replayed = true;
 
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
 	rsv_require_writable("release");
-	do
+	claim_now(claim_id, &claim);
+	while (is_live_hold(&claim, now) && replayed)
 	{
-		claim_now(claim_id, &claim);
-		lapsed = claim.state == RSV_HELD && claim.expires_at <= now;
-		replayed = claim.state == RSV_RELEASED;
-		if (claim.state != RSV_HELD || lapsed)
-			break;
-	} while (!settle(&claim, RSV_RELEASED, "released", now, NULL));
-
+		replayed = !settle(&claim, RSV_RELEASED, "released", now, NULL);
+		if (replayed)
+			claim_now(claim_id, &claim);
+	}
 	rsv_answer_row(&answer,
-				   (Datum[]) {CStringGetTextDatum(statuses[lapsed ? RSV_LAPSED : claim.state]),
-							  UUIDPGetDatum(claim_id), BoolGetDatum(replayed)},
+				   (Datum[]) {CStringGetTextDatum(statuses[state_at(&claim, now)]),
+							  UUIDPGetDatum(claim_id),
+							  BoolGetDatum(replayed && claim.state == RSV_RELEASED)},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
 }
@@ -122,11 +122,11 @@ PG_FUNCTION_INFO_V1(rsv_finalize);
 Datum
 rsv_finalize(PG_FUNCTION_ARGS)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t *claim_id;
 	int64 quantity;
 	RsvAnswer answer;
 	RsvClaim claim;
+	RsvPool pool;
 	const char *status;
 	bool replayed;
 
@@ -134,8 +134,8 @@ rsv_finalize(PG_FUNCTION_ARGS)
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
 	quantity = PG_ARGISNULL(1) ? 0 : rsv_argument_int64(fcinfo, 1, "quantity", 1, PG_INT64_MAX);
 	rsv_require_writable("finalize");
-	status = finalize(claim_id, quantity, now, &claim, &replayed);
-	answer_finalize(status, &claim, replayed, &answer);
+	status = finalize(claim_id, quantity, &claim, &pool, &replayed);
+	answer_finalize(status, &claim, &pool, replayed, &answer);
 	return (Datum) 0;
 }
 
@@ -231,6 +231,34 @@ rsv_sweep(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/*
+ * Reads the claim and its pool, under the holder's lock if the pool has a limit:
+ * no claim of the same holder may take the hold for lapsed while we keep it
+ * alive. Returns the time by which the call judges.
+ */
+static TimestampTz
+begin(const pg_uuid_t *claim_id, RsvClaim *claim, RsvPool *pool)
+{
+	claim_now(claim_id, claim);
+	rsv_pool_read(claim->pool_id, pool);
+	if (rsv_limit_lock(pool, claim->holder))
+		claim_now(claim_id, claim);
+	return GetCurrentTimestamp();
+}
+
+static bool
+is_live_hold(const RsvClaim *claim, TimestampTz now)
+{
+	return claim->state == RSV_HELD && claim->expires_at > now;
+}
+
+/* The state of a claim at a time: a hold lapses though nobody writes it down. */
+static RsvState
+state_at(const RsvClaim *claim, TimestampTz now)
+{
+	return claim->state == RSV_HELD && claim->expires_at <= now ? RSV_LAPSED : claim->state;
+}
+
 /* Reads the claim as it is now; RS002 if there is none. */
 static void
 claim_now(const pg_uuid_t *claim_id, RsvClaim *claim)
@@ -242,13 +270,11 @@ claim_now(const pg_uuid_t *claim_id, RsvClaim *claim)
 	found = rsv_claim_read(claim_id, as_of, claim);
 	rsv_store_forget(as_of);
 	if (!found)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_RSV_UNKNOWN_CLAIM),
-			 errmsg("claim %s does not exist",
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(claim_id)))),
-			 errhint(
-				 "Pass a claim_id from a claim whose transaction committed.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_RSV_UNKNOWN_CLAIM),
+				 errmsg("claim %s does not exist",
+						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(claim_id)))),
+				 errhint("Pass a claim_id from a claim whose transaction committed.")));
 }
 
 /* Makes the change, the log entry and the free unit; false: read again. */
@@ -278,16 +304,15 @@ give_back(const RsvClaim *claim)
 
 /* Finalizes, and returns the status. quantity 0: all that is held. */
 static const char *
-finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *claim,
-		 bool *replayed)
+finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *pool, bool *replayed)
 {
-	for (;;)
-	{
-		bool unit_taken = false;
-		RsvState state;
+	TimestampTz now = begin(claim_id, claim, pool);
 
-		claim_now(claim_id, claim);
-		state = claim->state;
+	for (;; claim_now(claim_id, claim))
+	{
+		RsvState state = claim->state;
+		bool unit_taken = false;
+
 		*replayed = state == RSV_FINALIZED || state == RSV_REFUNDED;
 		if (*replayed)
 			return "finalized";
@@ -300,9 +325,9 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *c
 							quantity, claim->quantity),
 					 errhint("Pass at most what is held, or NULL for all of it.")));
 
-		if ((state == RSV_LAPSED || claim->expires_at <= now) &&
-			!may_be_late(claim, &now, &unit_taken))
+		if (!is_live_hold(claim, now) && !may_be_late(claim, pool, &now, &unit_taken))
 		{
+			/* perhaps because another call has finalized it meanwhile */
 			claim_now(claim_id, claim);
 			if (claim->state == state)
 				return "lapsed";
@@ -327,31 +352,20 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, RsvClaim *c
  * would, and if its unit was given back, get it again (unit_taken).
  */
 static bool
-may_be_late(const RsvClaim *claim, TimestampTz *now, bool *unit_taken)
+may_be_late(const RsvClaim *claim, const RsvPool *pool, TimestampTz *now, bool *unit_taken)
 {
-	RsvPool pool;
-	int64 units;
 	List *holds;
 	RsvSupply supply;
 
-	rsv_pool_read(claim->pool_id, &pool);
-	if (pool.dropped)
+	if (pool->dropped)
 		return false;
-	if (pool.per_holder > 0)
-	{
-		uint64 key = rsv_lock_key("holder", pool.pool_id, claim->holder);
-
-		rsv_lock_keys(&key, 1);
-		if (!rsv_limit_holdings(&pool, claim->holder, *now, &units, &holds))
-			refuse_undecided(claim);
-		if (units + claim->quantity > pool.per_holder)
-			return false;
-	}
+	if (pool->per_holder > 0 &&
+		rsv_limit_holdings(pool, claim->holder, *now, &holds) + claim->quantity > pool->per_holder)
+		return false;
 	if (claim->state == RSV_HELD)
 		return true;
 
-	supply = rsv_supply_take_unit(&pool, claim->number, now,
-								  rsv_wait_deadline(NULL, GetCurrentTimestamp()));
+	supply = rsv_supply_take_unit(pool, claim->number, now, rsv_wait_deadline(NULL, *now));
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
 	*unit_taken = supply == RSV_TAKEN;
@@ -366,21 +380,20 @@ refuse_undecided(const RsvClaim *claim)
 		(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 		 errmsg("could not decide whether claim %s can be finalized after it lapsed",
 				DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&claim->claim_id)))),
-		 errdetail("An unfinished transaction holds its unit or changes what its holder has."),
+		 errdetail("An unfinished transaction holds its unit."),
 		 errhint("Try again when that transaction has ended.")));
 }
 
 static void
-answer_finalize(const char *status, const RsvClaim *claim, bool replayed, RsvAnswer *answer)
+answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool, bool replayed,
+				RsvAnswer *answer)
 {
 	bool finalized = claim->state == RSV_FINALIZED || claim->state == RSV_REFUNDED;
-	RsvPool pool;
 
-	rsv_pool_read(claim->pool_id, &pool);
 	rsv_answer_row(
 		answer,
 		(Datum[]) {CStringGetTextDatum(status), UUIDPGetDatum(&claim->claim_id),
-				   PointerGetDatum(pool.name), Int32GetDatum(claim->number),
+				   PointerGetDatum(pool->name), Int32GetDatum(claim->number),
 				   Int64GetDatum(claim->quantity), PointerGetDatum(claim->holder),
 				   TimestampTzGetDatum(claim->finalized_at),
 				   BoolGetDatum(finalized && claim->expires_at <= claim->finalized_at),
@@ -417,8 +430,8 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
 		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
 	};
-	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "reservation sweep row",
-											  ALLOCSET_SMALL_SIZES);
+	MemoryContext row =
+		AllocSetContextCreate(CurrentMemoryContext, "reservation sweep row", ALLOCSET_SMALL_SIZES);
 	int32 lapsed = 0;
 	RsvScan scan;
 

@@ -187,19 +187,6 @@ rsv_scan_next(RsvScan *scan)
 	return false;
 }
 
-/*
- * Is the row that an as-of scan stands on still the newest version? If an
- * unfinished transaction is changing it, *holder says which.
- */
-bool
-rsv_scan_still(RsvScan *scan, TransactionId *holder)
-{
-	bool visible = table_tuple_satisfies_snapshot(scan->table, scan->slot, &scan->dirty);
-
-	*holder = visible ? scan->dirty.xmax : InvalidTransactionId;
-	return visible;
-}
-
 void
 rsv_scan_end(RsvScan *scan)
 {

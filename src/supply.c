@@ -407,10 +407,17 @@ take_unit_once(const RsvPool *pool, int32 number, TimestampTz now, RsvInFlight *
 	rsv_store_forget(as_of);
 
 	if (!known)
+	{
+		RsvPool current;
+
+		rsv_pool_read(pool->pool_id, &current);
+		if (current.dropped)
+			rsv_pool_refuse_unknown(pool->name);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("pool \"%s\" has no number %d", rsv_text_display(pool->name), number),
 				 errhint("reservation.units lists the numbers of a pool; add_units makes more.")));
+	}
 	*in_flight = attempt.in_flight;
 	*answer = attempt.taken == 1 ? RSV_TAKEN : RSV_GONE;
 	return attempt.taken == 1 || (live && !in_flight->any);
