@@ -46,6 +46,8 @@ enum
 };
 
 static void claim(Order *order, RsvAnswer *answer);
+static void take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *request,
+				 RsvAnswer *answer);
 static const char *closed_reason(const RsvPool *pool, TimestampTz now);
 static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
 static void give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer);
@@ -91,8 +93,7 @@ PG_FUNCTION_INFO_V1(rsv_claim_unit);
 Datum
 rsv_claim_unit(PG_FUNCTION_ARGS)
 {
-	Order order = {
-		.function = "claim_unit", .count = 1, .named = true};
+	Order order = {.function = "claim_unit", .count = 1, .named = true};
 	RsvAnswer answer;
 
 	rsv_answer_begin(&answer, fcinfo);
@@ -112,10 +113,8 @@ claim(Order *order, RsvAnswer *answer)
 	RsvPool pool;
 	RsvRequest request;
 	TimestampTz deadline;
+	bool locked;
 	const char *closed;
-	int32 *numbers;
-	int64 available = 0;
-	RsvSupply supply;
 
 	rsv_require_writable(order->function);
 	rsv_pool_find(order->pool_name, &pool);
@@ -128,38 +127,43 @@ claim(Order *order, RsvAnswer *answer)
 	if (!order->named)
 		rsv_request_add_integer(&request, "count", order->count);
 	rsv_request_add_interval(&request, "ttl", order->ttl);
-	if (rsv_request_replay(&request, answer,
-						   rsv_limit_key(&pool, order->holder)))
+	if (rsv_request_replay(&request, answer))
 		return;
 
+	deadline = rsv_wait_deadline(order->wait, GetCurrentTimestamp());
+	locked = rsv_limit_lock(&pool, order->holder, deadline);
 	order->now = GetCurrentTimestamp();
-	deadline = rsv_wait_deadline(order->wait, order->now);
 	closed = closed_reason(&pool, order->now);
-	if (closed != NULL)
-	{
-		refuse(order, &pool, closed, -1, answer);
-		return;
-	}
-	if (!within_limit(order, &pool, answer))
-		return;
+	if (closed != NULL || !locked)
+		refuse(order, &pool, closed != NULL ? closed : "busy", -1, answer);
+	else if (within_limit(order, &pool, answer))
+		take(order, &pool, deadline, &request, answer);
+}
 
-	numbers = palloc(sizeof(int32) * order->count);
+/* Takes the units and gives them to the holder, or says why not. */
+static void
+take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *request,
+	 RsvAnswer *answer)
+{
+	int32 *numbers = palloc(sizeof(int32) * order->count);
+	int64 available = -1;
+	RsvSupply supply;
+
 	numbers[0] = order->number;
 	if (order->named)
-		supply = rsv_supply_take_unit(&pool, order->number, &order->now, deadline);
+		supply = rsv_supply_take_unit(pool, order->number, &order->now, deadline);
 	else
-		supply =
-			rsv_supply_take(&pool, order->count, &order->now, deadline, numbers, &available);
+		supply = rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available);
+
 	if (supply == RSV_UNDECIDED)
-		refuse(order, &pool, "busy", order->named ? -1 : available, answer);
+		refuse(order, pool, "busy", available, answer);
 	else if (supply == RSV_GONE)
-		refuse(order, &pool, order->named ? "taken" : "sold_out", order->named ? -1 : available,
-			   answer);
+		refuse(order, pool, order->named ? "taken" : "sold_out", available, answer);
 	else
 	{
-		rsv_request_keep(&request, answer);
-		give(order, &pool, numbers, answer);
-		rsv_request_save(&request, answer, order->now);
+		rsv_request_keep(request, answer);
+		give(order, pool, numbers, answer);
+		rsv_request_save(request, answer, order->now);
 	}
 }
 

@@ -17,22 +17,13 @@
 
 #include "reservation.h"
 
-/* The key of that lock, 0 if the pool has no limit. */
-uint64
-rsv_limit_key(const RsvPool *pool, const text *holder)
-{
-	return pool->per_holder > 0 ? rsv_lock_key("holder", pool->pool_id, holder) : 0;
-}
-
-/* Takes the lock and returns true, if the pool has a limit. */
+/* Takes the lock, if the pool has a limit; false if it was not free in time. */
 bool
-rsv_limit_lock(const RsvPool *pool, const text *holder)
+rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline)
 {
-	uint64 key = rsv_limit_key(pool, holder);
-
-	if (key != 0)
-		rsv_lock_keys(&key, 1);
-	return key != 0;
+	if (pool->per_holder == 0)
+		return true;
+	return rsv_lock_until(RSV_LOCK_HOLDER, pool->pool_id, holder, deadline);
 }
 
 /* Counts the holder's live units, and lists the live holds among them. */

@@ -4,14 +4,13 @@
  *
  * Calls that must see each other before they decide (the same request id, the
  * same holder of a limited pool) take a lock on a hash of what they share, held
- * to the end of the transaction. The lock space is our own, apart from the
+ * to the end of the transaction. The lock spaces are our own, apart from the
  * application's advisory locks, and bounded: a transaction that makes a million
- * calls takes RSV_LOCKS of them. Two keys that fall on one lock cost a wait,
+ * calls takes RSV_LOCKS of each. Two names that fall on one lock cost a wait,
  * never an answer.
  *
- * Lock order: what a call decides under (request, holder) it takes at once,
- * lowest first, before anything else. Later it may take one more, of a pool's
- * sequence.
+ * Lock order: a call takes the lock of its request before that of the holder,
+ * both before any row, and that of a pool's sequence last.
  */
 #include "postgres.h"
 
@@ -31,13 +30,13 @@
 #include "reservation.h"
 
 /* Tells our locks from pg_advisory_lock's, which use 1 and 2. */
-#define RSV_LOCK_SPACE 0x5253
+#define RSV_LOCK_CLASS 0x5253
 
 /*
- * The same in every session and after every restart, because a prepared
- * transaction keeps its locks.
+ * Locks of each space. The same in every session and after every restart,
+ * because a prepared transaction keeps its locks.
  */
-#define RSV_LOCKS 1024
+#define RSV_LOCKS 512
 
 /*
  * When several transactions hold what we want, nobody wakes us for "any of
@@ -45,48 +44,44 @@
  */
 #define RSV_WAIT_SLICE_MS 20
 
-typedef struct Wait
-{
-	TransactionId xid;
-	int timeout_ms;
-} Wait;
-
-static void wait_for_transaction(Wait *wait);
+static void lock_tag(RsvLockSpace space, int32 pool_id, const text *name, LOCKTAG *tag);
+static bool within(int timeout_ms, bool (*sleep)(void *), void *argument);
+static bool sleep_on_lock(void *argument);
 static bool sleep_on_transaction(void *argument);
+static int left_ms(TimestampTz deadline);
 static void nap(int timeout_ms);
 
-/* Hashes what two calls would have in common. */
-uint64
-rsv_lock_key(const char *space, int32 pool_id, const text *name)
+/* Takes the lock of what calls have in common, and waits for whoever has it. */
+void
+rsv_lock(RsvLockSpace space, int32 pool_id, const text *name)
+{
+	LOCKTAG tag;
+
+	lock_tag(space, pool_id, name, &tag);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/* The same, but waits no longer than this: false if it did not get the lock. */
+bool
+rsv_lock_until(RsvLockSpace space, int32 pool_id, const text *name, TimestampTz deadline)
+{
+	LOCKTAG tag;
+	int timeout_ms = left_ms(deadline);
+
+	lock_tag(space, pool_id, name, &tag);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	return timeout_ms > 0 && within(timeout_ms, sleep_on_lock, &tag);
+}
+
+static void
+lock_tag(RsvLockSpace space, int32 pool_id, const text *name, LOCKTAG *tag)
 {
 	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
 									  VARSIZE_ANY_EXHDR(name), (uint64) (uint32) pool_id);
 
-	return hash_combine64(hash,
-						  hash_bytes_extended((const unsigned char *) space, strlen(space), 0));
-}
-
-/* Takes the locks of these keys, and waits for whoever has them. */
-void
-rsv_lock_keys(uint64 *keys, int nkeys)
-{
-	Assert(nkeys <= 2);
-	for (int i = 0; i < nkeys; i++)
-		keys[i] %= RSV_LOCKS;
-	if (nkeys == 2 && keys[0] > keys[1])
-	{
-		uint64 first = keys[1];
-
-		keys[1] = keys[0];
-		keys[0] = first;
-	}
-	for (int i = 0; i < nkeys; i++)
-	{
-		LOCKTAG tag;
-
-		SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, (uint32) keys[i], RSV_LOCK_SPACE);
-		(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	}
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) space, (uint32) (hash % RSV_LOCKS),
+						 RSV_LOCK_CLASS);
 }
 
 /*
@@ -120,40 +115,39 @@ rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid)
 bool
 rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline)
 {
-	Wait wait = {.xid = in_flight->xid};
-	long left_ms = INT_MAX;
+	TransactionId xid = in_flight->xid;
+	int timeout_ms = left_ms(deadline);
 
 	Assert(in_flight->any);
-	if (!TIMESTAMP_IS_NOEND(deadline))
-		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-	if (left_ms <= 0)
+	if (timeout_ms <= 0)
 		return false;
-
-	wait.timeout_ms = (int) Min(left_ms, in_flight->several ? RSV_WAIT_SLICE_MS : INT_MAX);
-	if (TransactionIdIsValid(wait.xid))
-		wait_for_transaction(&wait);
+	if (in_flight->several)
+		timeout_ms = Min(timeout_ms, RSV_WAIT_SLICE_MS);
+	if (TransactionIdIsValid(xid))
+		(void) within(timeout_ms, sleep_on_transaction, &xid);
 	else
-		nap(Min(wait.timeout_ms, RSV_WAIT_SLICE_MS));
+		nap(timeout_ms);
 	return true;
 }
 
 /*
- * Sleeps until the transaction has ended or the time is over. The lock manager
- * knows a timeout only as an error, hence the attempt, which writes nothing. A
- * shorter lock_timeout of the session's own stays an error.
+ * Sleeps, and returns false if that took too long. The lock manager knows a
+ * timeout only as an error, hence the attempt, which writes nothing. A shorter
+ * lock_timeout of the session's own stays an error.
  */
-static void
-wait_for_transaction(Wait *wait)
+static bool
+within(int timeout_ms, bool (*sleep)(void *), void *argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int session_timeout_ms = LockTimeout;
-	bool ours = session_timeout_ms == 0 || session_timeout_ms > wait->timeout_ms;
+	bool ours = session_timeout_ms == 0 || session_timeout_ms > timeout_ms;
+	volatile bool slept = false;
 
 	PG_TRY();
 	{
 		if (ours)
-			LockTimeout = wait->timeout_ms;
-		(void) rsv_attempt(sleep_on_transaction, wait);
+			LockTimeout = timeout_ms;
+		slept = rsv_attempt(sleep, argument);
 		LockTimeout = session_timeout_ms;
 	}
 	PG_CATCH();
@@ -165,6 +159,17 @@ wait_for_transaction(Wait *wait)
 		FlushErrorState();
 	}
 	PG_END_TRY();
+	return slept;
+}
+
+/* The lock that an attempt takes is kept to the end of the transaction. */
+static bool
+sleep_on_lock(void *argument)
+{
+	(void) LockAcquire((LOCKTAG *) argument, ExclusiveLock, false, false);
+	/* a timeout that fired too late must not be taken for the session's own */
+	CHECK_FOR_INTERRUPTS();
+	return true;
 }
 
 /*
@@ -175,7 +180,7 @@ wait_for_transaction(Wait *wait)
 static bool
 sleep_on_transaction(void *argument)
 {
-	TransactionId xid = ((Wait *) argument)->xid;
+	TransactionId xid = *(TransactionId *) argument;
 
 	while (TransactionIdIsValid(xid) && TransactionIdIsInProgress(xid))
 	{
@@ -184,12 +189,19 @@ sleep_on_transaction(void *argument)
 		SET_LOCKTAG_TRANSACTION(tag, xid);
 		(void) LockAcquire(&tag, ShareLock, false, false);
 		LockRelease(&tag, ShareLock, false);
-		/* a timeout that fired too late must not be taken for the session's own */
 		CHECK_FOR_INTERRUPTS();
 		if (TransactionIdIsInProgress(xid))
 			xid = SubTransGetParent(xid);
 	}
 	return true;
+}
+
+static int
+left_ms(TimestampTz deadline)
+{
+	if (TIMESTAMP_IS_NOEND(deadline))
+		return INT_MAX;
+	return (int) Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline), INT_MAX);
 }
 
 /* For the rare holder that has no transaction id to wait for. */

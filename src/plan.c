@@ -31,7 +31,7 @@ typedef struct PlanInfo
 	const char *text;
 	Oid types[RSV_PLAN_ARGUMENTS_MAX + 1]; /* ends with InvalidOid */
 	bool read_only;
-	bool as_caller; /* with the caller's snapshot */
+	bool as_caller;  /* with the caller's snapshot */
 	SPIPlanPtr plan; /* NULL: not prepared yet */
 } PlanInfo;
 
@@ -189,7 +189,7 @@ rsv_plan_run(RsvPlan plan, Datum *values, const char *nulls)
 
 		result =
 			SPI_execute_snapshot(info->plan, values, nulls, now, InvalidSnapshot,
-									  info->read_only, true, 0);
+								 info->read_only, true, 0);
 		rsv_store_forget(now);
 	}
 	if (result < 0)

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -83,26 +84,20 @@ rsv_request_add_claim(RsvRequest *request, const char *name, const pg_uuid_t *va
 
 /*
  * Has this call been made before? Then the answer is the first one again.
- * Otherwise the caller now has the lock of the request id, and the other lock
- * that its decision needs (0: none), and may act.
+ * Otherwise the caller now has the lock of the request id, and may act.
  */
 bool
-rsv_request_replay(RsvRequest *request, RsvAnswer *answer, uint64 other_lock)
+rsv_request_replay(RsvRequest *request, RsvAnswer *answer)
 {
-	uint64 keys[2];
-	int nkeys = 0;
+	uint32 scope;
 
-	if (request->request_id != NULL)
-	{
-		if (repeat_first(request, answer))
-			return true;
-		keys[nkeys++] = rsv_lock_key(request->scope, request->pool_id, request->request_id);
-	}
-	if (other_lock != 0)
-		keys[nkeys++] = other_lock;
-	if (nkeys > 0)
-		rsv_lock_keys(keys, nkeys);
-	return request->request_id != NULL && repeat_first(request, answer);
+	if (request->request_id == NULL)
+		return false;
+	if (repeat_first(request, answer))
+		return true;
+	scope = hash_bytes((const unsigned char *) request->scope, strlen(request->scope));
+	rsv_lock(RSV_LOCK_REQUEST, request->pool_id ^ (int32) scope, request->request_id);
+	return repeat_first(request, answer);
 }
 
 /* From here on, the answer is kept for those who ask again. */

@@ -225,8 +225,16 @@ extern void rsv_plan_end(RsvPlanSession *session);
 extern bool rsv_attempt(bool (*work)(void *), void *argument);
 
 /* lock.c: locks by hash, and waiting for transactions */
-extern uint64 rsv_lock_key(const char *space, int32 pool_id, const text *name);
-extern void rsv_lock_keys(uint64 *keys, int nkeys);
+typedef enum RsvLockSpace
+{
+	RSV_LOCK_REQUEST,
+	RSV_LOCK_HOLDER,
+	RSV_LOCK_SEQUENCE
+} RsvLockSpace;
+
+extern void rsv_lock(RsvLockSpace space, int32 pool_id, const text *name);
+extern bool rsv_lock_until(RsvLockSpace space, int32 pool_id, const text *name,
+						   TimestampTz deadline);
 extern void rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid);
 extern bool rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline);
 
@@ -314,8 +322,7 @@ extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, Timesta
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
 /* limit.c: what one holder may have */
-extern uint64 rsv_limit_key(const RsvPool *pool, const text *holder);
-extern bool rsv_limit_lock(const RsvPool *pool, const text *holder);
+extern bool rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline);
 extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
 								List **holds);
 
@@ -334,7 +341,7 @@ extern void rsv_request_add_text(RsvRequest *request, const char *name, const te
 extern void rsv_request_add_integer(RsvRequest *request, const char *name, int64 value);
 extern void rsv_request_add_interval(RsvRequest *request, const char *name, const Interval *value);
 extern void rsv_request_add_claim(RsvRequest *request, const char *name, const pg_uuid_t *value);
-extern bool rsv_request_replay(RsvRequest *request, RsvAnswer *answer, uint64 other_lock);
+extern bool rsv_request_replay(RsvRequest *request, RsvAnswer *answer);
 extern void rsv_request_keep(RsvRequest *request, RsvAnswer *answer);
 extern void rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now);
 

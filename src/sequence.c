@@ -128,9 +128,7 @@ sequence_name(const RsvPool *pool)
 static void
 lock_making(const RsvPool *pool)
 {
-	uint64 key = rsv_lock_key("sequence", pool->pool_id, pool->name);
-
-	rsv_lock_keys(&key, 1);
+	rsv_lock(RSV_LOCK_SEQUENCE, pool->pool_id, pool->name);
 	AcceptInvalidationMessages();
 }
 

@@ -168,7 +168,7 @@ rsv_refund(PG_FUNCTION_ARGS)
 	rsv_require_writable("refund");
 	rsv_request_add_claim(&request, "claim_id", claim_id);
 	rsv_request_add_integer(&request, "quantity", quantity);
-	if (rsv_request_replay(&request, &answer, 0))
+	if (rsv_request_replay(&request, &answer))
 		return (Datum) 0;
 
 	status = refund(claim_id, quantity, now, request.request_id, &claim, &replayed);
@@ -241,8 +241,11 @@ begin(const pg_uuid_t *claim_id, RsvClaim *claim, RsvPool *pool)
 {
 	claim_now(claim_id, claim);
 	rsv_pool_read(claim->pool_id, pool);
-	if (rsv_limit_lock(pool, claim->holder))
+	if (pool->per_holder > 0)
+	{
+		(void) rsv_limit_lock(pool, claim->holder, DT_NOEND);
 		claim_now(claim_id, claim);
+	}
 	return GetCurrentTimestamp();
 }
 
