@@ -1,0 +1,102 @@
+-- What each level of grant_access may do, exactly; and that PUBLIC may do nothing.
+BEGIN;
+SELECT plan(33);
+
+CREATE ROLE rsv_none;
+CREATE ROLE rsv_read;
+CREATE ROLE rsv_claim;
+CREATE ROLE rsv_admin;
+SELECT is(status, 'granted', 'grant ' || level) FROM unnest(ARRAY['read', 'claim', 'admin']) l,
+    LATERAL reservation.grant_access(('rsv_' || l)::regrole, l);
+
+CREATE FUNCTION pg_temp.functions(role text) RETURNS text[] LANGUAGE sql AS $$
+    SELECT coalesce(array_agg(proname::text ORDER BY proname), '{}') FROM pg_proc
+    WHERE pronamespace = 'reservation'::regnamespace AND has_function_privilege(role, oid, 'EXECUTE')
+$$;
+CREATE FUNCTION pg_temp.readable(role text) RETURNS text[] LANGUAGE sql AS $$
+    SELECT coalesce(array_agg(relname::text ORDER BY relname), '{}') FROM pg_class
+    WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v') AND has_any_column_privilege(role, oid, 'SELECT')
+$$;
+
+SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
+SELECT is(pg_temp.functions('rsv_read'), '{availability,verify,version}', 'read: functions');
+SELECT is(pg_temp.functions('rsv_claim'), '{availability,claim_next,claim_unit,extend,finalize,refund,release,sweep,verify,version}',
+    'claim: functions');
+SELECT is(pg_temp.functions('rsv_admin'), '{add_units,alter_pool,availability,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,'
+    'grant_access,refund,release,sweep,verify,version}', 'admin: functions');
+SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
+SELECT is(pg_temp.readable('rsv_read'), '{pool_status,units}', 'read: may read');
+SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,units}', 'claim: may read');
+SELECT is(pg_temp.readable('rsv_admin'), '{claims,pool_status,units}', 'admin: may read');
+SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v')
+    AND (has_table_privilege(%1$L, oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+        OR has_any_column_privilege(%1$L, oid, 'INSERT, UPDATE, REFERENCES'))$$, r), r || ' writes no table')
+FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin']) r;
+SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace
+    AND CASE WHEN relkind = 'S' THEN has_sequence_privilege(%L, oid, 'USAGE, SELECT, UPDATE') END$$, r), r || ' touches no sequence')
+FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin']) r;
+SELECT schema_privs_are('reservation', r, CASE r WHEN 'rsv_none' THEN '{}' ELSE '{USAGE}' END::text[])
+FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin']) r;
+SELECT is_empty($$SELECT FROM pg_proc, aclexplode(proacl) a WHERE pronamespace = 'reservation'::regnamespace
+    AND a.is_grantable AND a.grantee <> proowner$$, 'nobody can pass it on but through grant_access');
+
+-- everything that belongs to the extension, and what PUBLIC may do with it: the default counts where nothing else is said
+CREATE FUNCTION pg_temp.public_grants() RETURNS TABLE (object text, privilege text) LANGUAGE sql AS $$
+    WITH member AS (
+        SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'reservation'
+        UNION SELECT 'pg_namespace'::regclass, 'reservation'::regnamespace
+    ), acl AS (
+        SELECT m.*, coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner)) AS acl
+        FROM member m JOIN pg_class o ON o.oid = m.objid WHERE m.classid = 'pg_class'::regclass
+        UNION ALL SELECT m.*, coalesce(proacl, acldefault('f', proowner))
+        FROM member m JOIN pg_proc o ON o.oid = m.objid WHERE m.classid = 'pg_proc'::regclass
+        UNION ALL SELECT m.*, coalesce(typacl, acldefault('T', typowner))
+        FROM member m JOIN pg_type o ON o.oid = m.objid WHERE m.classid = 'pg_type'::regclass
+        UNION ALL SELECT m.*, coalesce(nspacl, acldefault('n', nspowner))
+        FROM member m JOIN pg_namespace o ON o.oid = m.objid WHERE m.classid = 'pg_namespace'::regclass
+        UNION ALL SELECT m.*, attacl FROM member m JOIN pg_attribute o ON o.attrelid = m.objid AND m.classid = 'pg_class'::regclass
+        WHERE attacl IS NOT NULL
+        UNION ALL SELECT m.*, '{=U/postgres}'::aclitem[] FROM member m
+        WHERE m.classid NOT IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass)
+    )
+    SELECT pg_describe_object(classid, objid, 0), a.privilege_type FROM acl, aclexplode(acl) a WHERE a.grantee = 0
+$$;
+SELECT reservation.create_pool('open');
+SELECT reservation.create_pool('p', 1);
+SELECT reservation.add_units('p', 1);
+SELECT is_empty('SELECT * FROM pg_temp.public_grants()', 'nothing is granted to PUBLIC, also not on what pools bring along');
+
+-- the check can fail
+CREATE FUNCTION pg_temp.with_change(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
+BEGIN
+    EXECUTE command;
+    SELECT string_agg(object || ' ' || privilege, ', ') INTO result FROM pg_temp.public_grants();
+    RAISE SQLSTATE '00NIL';
+EXCEPTION WHEN SQLSTATE '00NIL' THEN
+    RETURN result;
+END
+$$;
+SELECT is(pg_temp.with_change('GRANT EXECUTE ON FUNCTION reservation.sweep TO PUBLIC'), 'function reservation.sweep(integer) EXECUTE',
+    'a grant to PUBLIC is found');
+SELECT is(pg_temp.with_change('GRANT SELECT (holder) ON reservation.claim TO PUBLIC'), 'table reservation.claim SELECT',
+    'a grant on a column is found');
+SELECT is(pg_temp.with_change($$CREATE FUNCTION reservation.slip() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+    ALTER EXTENSION reservation ADD FUNCTION reservation.slip()$$), 'function reservation.slip() EXECUTE',
+    'a new function that nobody revoked is found');
+SELECT is(pg_temp.with_change('GRANT USAGE ON SCHEMA reservation TO PUBLIC'), 'schema reservation USAGE', 'a grant on the schema is found');
+
+-- without a level: 42501, and nothing else
+SET LOCAL ROLE rsv_none;
+SELECT throws_ok($$SELECT * FROM reservation.availability('{p}')$$, '42501', NULL, 'no level: refused');
+SET LOCAL ROLE rsv_read;
+SELECT throws_ok($$SELECT * FROM reservation.claim_next('p', 'h')$$, '42501', NULL, 'read: may not claim');
+SET LOCAL ROLE rsv_claim;
+SELECT throws_ok($$SELECT * FROM reservation.create_pool('q', 1)$$, '42501', NULL, 'claim: may not make pools');
+SELECT throws_ok($$SELECT * FROM reservation.grant_access('rsv_claim', 'admin')$$, '42501', NULL, 'claim: may not grant');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

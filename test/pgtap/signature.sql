@@ -1,0 +1,146 @@
+-- The functions and views that a caller programs against: names, arguments, defaults, result columns, and what the
+-- planner is told about them.
+BEGIN;
+SELECT no_plan();
+
+CREATE TEMP TABLE door (name text, arguments text, result text, volatility "char", changes boolean);
+INSERT INTO door VALUES
+('version', '', 'text', 's', false),
+('create_pool',
+    'pool text, capacity bigint DEFAULT NULL::bigint, kind text DEFAULT ''numbered''::text, first_number integer DEFAULT 1, '
+    'hold_ttl interval DEFAULT NULL::interval, per_holder integer DEFAULT NULL::integer, floor bigint DEFAULT 0, '
+    'ceiling bigint DEFAULT NULL::bigint, opens_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+    'closes_at timestamp with time zone DEFAULT NULL::timestamp with time zone',
+    'TABLE(status text, pool text, kind text, capacity bigint)', 'v', true),
+('alter_pool',
+    'pool text, hold_ttl interval DEFAULT NULL::interval, per_holder integer DEFAULT NULL::integer, '
+    'opens_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+    'closes_at timestamp with time zone DEFAULT NULL::timestamp with time zone, paused boolean DEFAULT NULL::boolean, '
+    'floor bigint DEFAULT NULL::bigint, ceiling bigint DEFAULT NULL::bigint',
+    'TABLE(status text, pool text)', 'v', true),
+('add_units',
+    'pool text, count integer DEFAULT NULL::integer, labels text[] DEFAULT NULL::text[], attributes jsonb[] DEFAULT NULL::jsonb[]',
+    'TABLE(status text, first_number integer, last_number integer)', 'v', true),
+('drop_pool', 'pool text, force boolean DEFAULT false', 'TABLE(status text, pool text)', 'v', true),
+('availability', 'pools text[]',
+    'TABLE(pool text, kind text, capacity bigint, available bigint, held bigint, finalized bigint, state text)', 's', false),
+('claim_next',
+    'pool text, holder text, count integer DEFAULT 1, ttl interval DEFAULT NULL::interval, request_id text DEFAULT NULL::text, '
+    'wait interval DEFAULT NULL::interval',
+    'TABLE(status text, claim_id uuid, pool text, number integer, label text, holder text, '
+    'expires_at timestamp with time zone, available bigint, replayed boolean)', 'v', true),
+('claim_unit',
+    'pool text, number integer, holder text, ttl interval DEFAULT NULL::interval, request_id text DEFAULT NULL::text, '
+    'wait interval DEFAULT NULL::interval',
+    'TABLE(status text, claim_id uuid, pool text, number integer, label text, holder text, '
+    'expires_at timestamp with time zone, available bigint, replayed boolean)', 'v', true),
+('extend', 'claim_id uuid, ttl interval', 'TABLE(status text, claim_id uuid, expires_at timestamp with time zone)', 'v', true),
+('release', 'claim_id uuid', 'TABLE(status text, claim_id uuid, replayed boolean)', 'v', true),
+('finalize', 'claim_id uuid, quantity bigint DEFAULT NULL::bigint',
+    'TABLE(status text, claim_id uuid, pool text, number integer, quantity bigint, holder text, '
+    'finalized_at timestamp with time zone, late boolean, replayed boolean)', 'v', true),
+('refund', 'claim_id uuid, quantity bigint DEFAULT NULL::bigint, request_id text DEFAULT NULL::text',
+    'TABLE(status text, claim_id uuid, refunded bigint, remaining bigint, replayed boolean)', 'v', true),
+('sweep', 'max integer DEFAULT 1000', 'TABLE(status text, lapsed integer)', 'v', true),
+('verify', 'pool text DEFAULT NULL::text', 'TABLE(pool text, problem text, expected text, found text, hint text)', 'v', false),
+('grant_access', 'role regrole, level text', 'TABLE(status text, role regrole, level text)', 'v', true);
+
+SELECT functions_are('reservation', array_agg(name), 'these functions and no others') FROM door;
+
+-- one signature per name
+SELECT is(count(*), 1::bigint, name || ' has one signature')
+FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace GROUP BY name;
+
+SELECT unnest(ARRAY[
+    is(pg_get_function_arguments(oid), arguments, name || ': arguments'),
+    is(pg_get_function_result(oid), result, name || ': result'),
+    is(provolatile, volatility, name || ': volatility'),
+    ok(NOT proisstrict, name || ' answers a NULL with an error, not with nothing'),
+    is(proparallel, CASE name WHEN 'version' THEN 's' ELSE 'u' END::"char", name || ': parallel safety'),
+    ok(NOT prosecdef AND proconfig IS NULL, name || ' runs as its caller'),
+    is(prokind, 'f'::"char", name || ' is a plain function')])
+FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace;
+
+-- what changes something returns a table with the status first: never void, never a bare composite
+SELECT unnest(ARRAY[
+    ok(proretset AND prorettype = 'record'::regtype, name || ' returns a table'),
+    is(proargnames[pronargs + 1], 'status', name || ' says the status first'),
+    ok(NOT 'o' = ANY (proargmodes) AND NOT 'b' = ANY (proargmodes), name || ' has columns, no OUT arguments')])
+FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace
+WHERE changes;
+
+-- names become JSON keys
+SELECT ok(n ~ '^[a-z]+(_[a-z]+)*$', name || ': ' || n || ' is a clean name')
+FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace, unnest(proargnames) n;
+
+-- every argument can be given by its name
+CREATE FUNCTION pg_temp.keys(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
+BEGIN
+    EXECUTE format('SELECT string_agg(k, '','' ORDER BY place) FROM (SELECT row_to_json(t) AS j FROM (%s) t LIMIT 1) r, '
+        'json_object_keys(r.j) WITH ORDINALITY AS o (k, place)', query) INTO result;
+    RETURN result;
+END
+$$;
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.create_pool(pool => 'p', capacity => 9, kind => 'numbered', first_number => 1,
+    hold_ttl => '1 hour', per_holder => 9, floor => 0, ceiling => NULL, opens_at => '2020-01-01', closes_at => 'infinity')$$),
+    'status,pool,kind,capacity', 'create_pool by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.alter_pool(pool => 'p', hold_ttl => '1 hour', per_holder => 9,
+    opens_at => '2020-01-01', closes_at => 'infinity', paused => false, floor => NULL, ceiling => NULL)$$),
+    'status,pool', 'alter_pool by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.add_units(pool => 'p', count => 1, labels => '{A}', attributes => '{"{}"}')$$),
+    'status,first_number,last_number', 'add_units by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.availability(pools => '{p}')$$),
+    'pool,kind,capacity,available,held,finalized,state', 'availability by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.claim_next(pool => 'p', holder => 'h', count => 1, ttl => '1 hour',
+    request_id => 'r', wait => '0')$$),
+    'status,claim_id,pool,number,label,holder,expires_at,available,replayed', 'claim_next by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.claim_unit(pool => 'p', number => 5, holder => 'h', ttl => '1 hour',
+    request_id => 'r', wait => '0')$$),
+    'status,claim_id,pool,number,label,holder,expires_at,available,replayed', 'claim_unit by names');
+SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.extend(claim_id => %L, ttl => '1 hour')$$, claim_id)),
+    'status,claim_id,expires_at', 'extend by names') FROM reservation.claims WHERE number = 5;
+SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.finalize(claim_id => %L, quantity => 1)$$, claim_id)),
+    'status,claim_id,pool,number,quantity,holder,finalized_at,late,replayed', 'finalize by names')
+FROM reservation.claims WHERE number = 5;
+SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.refund(claim_id => %L, quantity => 1, request_id => 'r')$$, claim_id)),
+    'status,claim_id,refunded,remaining,replayed', 'refund by names') FROM reservation.claims WHERE number = 5;
+SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.release(claim_id => %L)$$, claim_id)),
+    'status,claim_id,replayed', 'release by names') FROM reservation.claims WHERE number = 1;
+SELECT is(pg_temp.keys('SELECT * FROM reservation.sweep(max => 1)'), 'status,lapsed', 'sweep by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.grant_access(role => current_user::regrole, level => 'read')$$),
+    'status,role,level', 'grant_access by names');
+SELECT is_empty($$SELECT * FROM reservation.verify(pool => 'p')$$, 'verify by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.drop_pool(pool => 'p', force => true)$$), 'status,pool', 'drop_pool by names');
+
+-- views
+CREATE FUNCTION pg_temp.columns(relation regclass) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
+    FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped
+$$;
+SELECT is(pg_temp.columns('reservation.pool_status'),
+    'pool text, kind text, capacity bigint, available bigint, held bigint, finalized bigint, state text, hold_ttl interval, '
+    'per_holder integer, floor bigint, ceiling bigint, opens_at timestamp with time zone, closes_at timestamp with time zone, '
+    'created_at timestamp with time zone', 'columns of pool_status');
+SELECT is(pg_temp.columns('reservation.claims'),
+    'claim_id uuid, pool text, number integer, label text, quantity bigint, holder text, state text, '
+    'claimed_at timestamp with time zone, expires_at timestamp with time zone, finalized_at timestamp with time zone, '
+    'request_id text', 'columns of claims');
+SELECT is(pg_temp.columns('reservation.units'), 'pool text, number integer, label text, attributes jsonb, state text',
+    'columns of units');
+
+-- settings, which exist once the library is loaded
+SELECT is(reservation.version(), extversion, 'the library is the version that the catalog says')
+FROM pg_extension WHERE extname = 'reservation';
+SELECT results_eq($$SELECT name, context, vartype, unit, boot_val, min_val FROM pg_settings
+    WHERE name LIKE 'reservation.%' AND context <> 'postmaster' ORDER BY 1$$,
+    $$VALUES ('reservation.claim_wait', 'user', 'integer', 'ms', '2000', '0'),
+        ('reservation.hold_ttl', 'user', 'integer', 's', '600', '1')$$, 'settings that anybody can change');
+SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'reservation.%' AND context = 'postmaster'$$,
+    CASE WHEN current_setting('shared_preload_libraries') ~ 'reservation' THEN '{reservation.hint_pools}' ELSE '{}' END::text[],
+    'settings of shared memory, if the library is preloaded');
+SELECT throws_ok('SET reservation.no_such_setting = 1', '42602', NULL, 'no setting by a wrong name');
+
+SELECT * FROM finish();
+ROLLBACK;
