@@ -5,7 +5,9 @@
 -- could be picked up by what follows. From here on it belongs to us, as all that is in it.
 DO $$
 DECLARE
-    installer oid := (SELECT extowner FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'reservation');
+    -- who may have made the schema: whoever runs CREATE EXTENSION, or a superuser
+    trusted oid[] := ARRAY(SELECT extowner FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'reservation'
+        UNION ALL SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper);
     schema oid := '@extschema@'::pg_catalog.regnamespace;
 BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) schema)
@@ -14,9 +16,9 @@ BEGIN
         OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace OPERATOR(pg_catalog.=) schema)
         OR EXISTS (SELECT FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
             WHERE n.oid OPERATOR(pg_catalog.=) schema AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
-                AND a.grantee OPERATOR(pg_catalog.<>) installer)
-        OR (SELECT nspowner OPERATOR(pg_catalog.<>) installer FROM pg_catalog.pg_namespace
-            WHERE oid OPERATOR(pg_catalog.=) schema)
+                AND NOT (a.grantee OPERATOR(pg_catalog.=) ANY (trusted)))
+        OR NOT EXISTS (SELECT FROM pg_catalog.pg_namespace
+            WHERE oid OPERATOR(pg_catalog.=) schema AND nspowner OPERATOR(pg_catalog.=) ANY (trusted))
     THEN
         RAISE EXCEPTION 'schema "reservation" is not empty, or somebody else can create objects in it'
             USING ERRCODE = 'duplicate_schema',
@@ -289,7 +291,8 @@ COMMENT ON COLUMN reservation.units.state IS 'free, held or finalized';
 -- Each branch is one thing that can never be so. A statement sees one instant, so a sale under way raises no alarm.
 CREATE VIEW reservation.contradictions AS
     WITH free AS (
-        SELECT pool_id, count(*) AS units, min(number) AS lowest FROM reservation.available GROUP BY pool_id
+        SELECT pool_id, count(*) AS units, min(number) AS lowest, max(number) AS highest
+        FROM reservation.available GROUP BY pool_id
     ), live AS (
         SELECT pool_id, sum(quantity)::bigint AS units, min(number) AS lowest, max(number) AS highest
         FROM reservation.claim WHERE state = 'held' OR state = 'finalized' GROUP BY pool_id
@@ -328,6 +331,28 @@ CREATE VIEW reservation.contradictions AS
         least(f.lowest, l.lowest)::text, 'Compare reservation.available and reservation.claim with a backup.'
     FROM reservation.pool p LEFT JOIN free f USING (pool_id) LEFT JOIN live l USING (pool_id)
     WHERE least(f.lowest, l.lowest) < p.first_number
+    UNION ALL
+    SELECT p.pool, 'a number is above the last that the pool gave out',
+        greatest(p.first_number + p.capacity - 1, pg_sequence_last_value(s.oid))::text,
+        greatest(f.highest, l.highest)::text, 'Compare reservation.available and reservation.claim with a backup.'
+    FROM reservation.pool p LEFT JOIN free f USING (pool_id) LEFT JOIN live l USING (pool_id)
+    LEFT JOIN pg_class s ON s.relname = format('pool_%s_number', p.pool_id) AND s.relkind = 'S'
+        AND s.relnamespace = 'reservation'::regnamespace
+    WHERE p.kind = 'numbered' AND p.capacity IS NOT NULL AND p.dropped_at IS NULL
+        AND (p.units_added = 0 OR s.oid IS NOT NULL)
+        AND greatest(f.highest, l.highest) > greatest(p.first_number + p.capacity - 1, pg_sequence_last_value(s.oid))
+    UNION ALL
+    SELECT p.pool, 'the balance is below the floor', p.floor::text, s.units::text,
+        'Raise the balance, or lower the floor with alter_pool.'
+    FROM reservation.pool p JOIN stock s USING (pool_id) WHERE p.dropped_at IS NULL AND s.units < p.floor
+    UNION ALL
+    SELECT p.pool, format('number %s is described and does not exist', u.number), 'a unit', coalesce(u.label, 'attributes'),
+        'Compare reservation.available and reservation.claim with a backup, or delete its row in reservation.unit.'
+    FROM reservation.unit u JOIN reservation.pool p USING (pool_id)
+    WHERE p.dropped_at IS NULL
+        AND NOT EXISTS (SELECT FROM reservation.available a WHERE a.pool_id = u.pool_id AND a.number = u.number)
+        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.pool_id = u.pool_id AND c.number = u.number
+            AND c.number IS NOT NULL AND (c.state = 'held' OR c.state = 'finalized'))
     UNION ALL
     SELECT p.pool, 'the sequence of an open edition is behind its numbers', l.highest::text,
         pg_sequence_last_value(s.oid)::text, 'Nothing is lost: claims step over numbers in use.'
@@ -380,7 +405,7 @@ COMMENT ON COLUMN reservation.contradictions.hint IS 'what to do';
 -- functions
 
 CREATE FUNCTION reservation.version() RETURNS text
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rsv_version';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rsv_version';
 COMMENT ON FUNCTION reservation.version IS 'The version of the library that is loaded.';
 
 CREATE FUNCTION reservation.create_pool(pool text, capacity bigint DEFAULT NULL, kind text DEFAULT 'numbered',
@@ -511,10 +536,10 @@ Locks: the catalog entries of what is granted. A retry grants the same again.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA reservation FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA reservation FROM PUBLIC;
-GRANT USAGE ON SCHEMA reservation TO @extowner@;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA reservation TO @extowner@;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA reservation TO @extowner@;
-GRANT SELECT, UPDATE, USAGE ON ALL SEQUENCES IN SCHEMA reservation TO @extowner@;
+GRANT USAGE ON SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON ALL TABLES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT, UPDATE, USAGE ON ALL SEQUENCES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 
 -- dump: everything is data of the user. The sequences of pools are derived and made again when needed.
 

@@ -50,6 +50,7 @@ static void take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvReq
 				 RsvAnswer *answer);
 static const char *closed_reason(const RsvPool *pool, TimestampTz now);
 static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
+static int compare_holds(const ListCell *a, const ListCell *b);
 static void give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer);
 static TimestampTz hold_end(const Order *order, const RsvPool *pool);
 static void refuse(const Order *order, const RsvPool *pool, const char *status, int64 available,
@@ -208,11 +209,21 @@ within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer)
 		refuse(order, pool, "limit_reached", -1, answer);
 		return false;
 	}
+	list_sort(same, compare_holds);
 	as_of = rsv_store_now();
 	foreach(cell, same)
 		answer_claim("existing", pool, lfirst(cell), as_of, answer);
 	rsv_store_forget(as_of);
 	return false;
+}
+
+static int
+compare_holds(const ListCell *a, const ListCell *b)
+{
+	int32 left = ((const RsvClaim *) lfirst(a))->number;
+	int32 right = ((const RsvClaim *) lfirst(b))->number;
+
+	return (left > right) - (left < right);
 }
 
 /* Writes the claims of units that have been taken. */

@@ -36,87 +36,103 @@ typedef struct PlanInfo
 } PlanInfo;
 
 static PlanInfo plans[RSV_PLANS] = {
-	[RSV_PLAN_POOL_INSERT] = {
-		.text = "INSERT INTO reservation.pool"
-				" (pool, kind, capacity, first_number, hold_ttl, per_holder, floor, ceiling,"
-				" opens_at, closes_at)"
-				" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-				" ON CONFLICT (pool) WHERE dropped_at IS NULL DO NOTHING"
-				" RETURNING pool_id",
-		.types = {TEXTOID, TEXTOID, INT8OID, INT4OID, INTERVALOID, INT4OID,
-				  INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID},
-	},
-	[RSV_PLAN_POOL_ALTER] = {
-		.text = "UPDATE reservation.pool SET"
-				" hold_ttl = coalesce($2, hold_ttl), per_holder = coalesce($3, per_holder),"
-				" opens_at = coalesce($4, opens_at), closes_at = coalesce($5, closes_at),"
-				" paused = coalesce($6, paused), floor = coalesce($7, floor),"
-				" ceiling = coalesce($8, ceiling)"
-				" WHERE pool_id OPERATOR(pg_catalog.=) $1",
-		.types = {INT4OID, INTERVALOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, /* the window */
-				  BOOLOID, INT8OID, INT8OID},
-	},
-	[RSV_PLAN_POOL_GROW] = {
-		.text = "UPDATE reservation.pool SET"
+	[RSV_PLAN_POOL_INSERT] =
+		{
+			.text = "INSERT INTO reservation.pool"
+					" (pool, kind, capacity, first_number, hold_ttl, per_holder, floor, ceiling,"
+					" opens_at, closes_at)"
+					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+					" ON CONFLICT (pool) WHERE dropped_at IS NULL DO NOTHING"
+					" RETURNING pool_id",
+			.types = {TEXTOID, TEXTOID, INT8OID, INT4OID, INTERVALOID, INT4OID, INT8OID, INT8OID,
+					  TIMESTAMPTZOID, TIMESTAMPTZOID},
+		},
+	[RSV_PLAN_POOL_ALTER] =
+		{
+			.text = "UPDATE reservation.pool SET"
+					" hold_ttl = coalesce($2, hold_ttl), per_holder = coalesce($3, per_holder),"
+					" opens_at = coalesce($4, opens_at), closes_at = coalesce($5, closes_at),"
+					" paused = coalesce($6, paused), floor = coalesce($7, floor),"
+					" ceiling = coalesce($8, ceiling)"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1",
+			.types = {INT4OID, INTERVALOID, INT4OID, TIMESTAMPTZOID,
+					  TIMESTAMPTZOID, /* the window */
+					  BOOLOID, INT8OID, INT8OID},
+		},
+	[RSV_PLAN_POOL_GROW] =
+		{
+			.text =
+				"UPDATE reservation.pool SET"
 				" units_added = units_added OPERATOR(pg_catalog.+) $2, labelled = labelled OR $3"
 				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
-		.types = {INT4OID, INT8OID, BOOLOID},
-	},
-	[RSV_PLAN_POOL_DROP] = {
-		.text = "UPDATE reservation.pool SET dropped_at = pg_catalog.clock_timestamp()"
-				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
-		.types = {INT4OID},
-	},
-	[RSV_PLAN_POOL_REST] = {
-		.text = "SELECT FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1"
+			.types = {INT4OID, INT8OID, BOOLOID},
+		},
+	[RSV_PLAN_POOL_DROP] =
+		{
+			.text = "UPDATE reservation.pool SET dropped_at = pg_catalog.clock_timestamp()"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NULL",
+			.types = {INT4OID},
+		},
+	[RSV_PLAN_POOL_REST] =
+		{
+			.text =
+				"SELECT FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1"
 				" UNION ALL"
 				" SELECT FROM reservation.claim"
 				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'held'"
 				" AND ($4 OR expires_at OPERATOR(pg_catalog.<=) $2)"
 				" LIMIT 1",
-		.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID},
-	},
-	[RSV_PLAN_POOL_STATUS] = {
-		.text = "SELECT s.pool, s.kind, s.capacity, s.available, s.held, s.finalized,"
-				" s.state, n.name"
-				" FROM ROWS FROM (pg_catalog.unnest($1)) WITH ORDINALITY AS n (name, place)"
-				" LEFT JOIN reservation.pool_status s ON s.pool OPERATOR(pg_catalog.=) n.name"
-				" ORDER BY n.place",
-		.types = {TEXTARRAYOID},
-		.read_only = true,
-		.as_caller = true,
-	},
-	[RSV_PLAN_UNITS_INSERT] = {
-		.text = "INSERT INTO reservation.available (pool_id, number)"
-				" SELECT $1, n FROM pg_catalog.generate_series($2, $3) AS n",
-		.types = {INT4OID, INT4OID, INT4OID},
-	},
-	[RSV_PLAN_UNITS_DESCRIBE] = {
-		.text = "INSERT INTO reservation.unit (pool_id, number, label, attributes)"
-				" SELECT $1,"
-				" ($2 OPERATOR(pg_catalog.+) place OPERATOR(pg_catalog.-) 1)::pg_catalog.int4,"
-				" label, attributes"
-				" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4))"
-				" WITH ORDINALITY AS u (label, attributes, place)"
-				" WHERE label IS NOT NULL OR attributes IS NOT NULL",
-		.types = {INT4OID, INT4OID, TEXTARRAYOID, JSONBARRAYOID},
-	},
-	[RSV_PLAN_UNITS_LAST] = {
-		.text = "SELECT GREATEST("
-				"(SELECT pg_catalog.max(number) FROM reservation.available"
-				" WHERE pool_id OPERATOR(pg_catalog.=) $1),"
-				" (SELECT pg_catalog.max(number) FROM reservation.claim"
-				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND number IS NOT NULL"
-				" AND (state OPERATOR(pg_catalog.=) 'held'"
-				" OR state OPERATOR(pg_catalog.=) 'finalized')))",
-		.types = {INT4OID},
-	},
-	[RSV_PLAN_UNITS_DELETE] = {
-		.text = "DELETE FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1",
-		.types = {INT4OID},
-	},
-	[RSV_PLAN_CLAIMS_SETTLE] = {
-		.text = "WITH settled AS ("
+			.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID},
+		},
+	[RSV_PLAN_POOL_STATUS] =
+		{
+			.text = "SELECT s.pool, s.kind, s.capacity, s.available, s.held, s.finalized,"
+					" s.state, n.name"
+					" FROM ROWS FROM (pg_catalog.unnest($1)) WITH ORDINALITY AS n (name, place)"
+					" LEFT JOIN LATERAL (SELECT * FROM reservation.pool_status"
+					" WHERE pool OPERATOR(pg_catalog.=) n.name) s ON true"
+					" ORDER BY n.place",
+			.types = {TEXTARRAYOID},
+			.read_only = true,
+			.as_caller = true,
+		},
+	[RSV_PLAN_UNITS_INSERT] =
+		{
+			.text = "INSERT INTO reservation.available (pool_id, number)"
+					" SELECT $1, n FROM pg_catalog.generate_series($2, $3) AS n",
+			.types = {INT4OID, INT4OID, INT4OID},
+		},
+	[RSV_PLAN_UNITS_DESCRIBE] =
+		{
+			.text = "INSERT INTO reservation.unit (pool_id, number, label, attributes)"
+					" SELECT $1,"
+					" ($2 OPERATOR(pg_catalog.+) place OPERATOR(pg_catalog.-) 1)::pg_catalog.int4,"
+					" label, attributes"
+					" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4))"
+					" WITH ORDINALITY AS u (label, attributes, place)"
+					" WHERE label IS NOT NULL OR attributes IS NOT NULL",
+			.types = {INT4OID, INT4OID, TEXTARRAYOID, JSONBARRAYOID},
+		},
+	[RSV_PLAN_UNITS_LAST] =
+		{
+			.text = "SELECT GREATEST("
+					"(SELECT pg_catalog.max(number) FROM reservation.available"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1),"
+					" (SELECT pg_catalog.max(number) FROM reservation.claim"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND number IS NOT NULL"
+					" AND (state OPERATOR(pg_catalog.=) 'held'"
+					" OR state OPERATOR(pg_catalog.=) 'finalized')))",
+			.types = {INT4OID},
+		},
+	[RSV_PLAN_UNITS_DELETE] =
+		{
+			.text = "DELETE FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1",
+			.types = {INT4OID},
+		},
+	[RSV_PLAN_CLAIMS_SETTLE] =
+		{
+			.text =
+				"WITH settled AS ("
 				" UPDATE reservation.claim"
 				" SET state = CASE WHEN expires_at OPERATOR(pg_catalog.<=) $2"
 				" THEN 'lapsed' ELSE 'released' END"
@@ -127,27 +143,30 @@ static PlanInfo plans[RSV_PLANS] = {
 				" (at, transaction_id, pool_id, claim_id, quantity, event, actor)"
 				" SELECT $2, pg_catalog.pg_current_xact_id(), $1, claim_id, quantity, state, $3"
 				" FROM settled",
-		.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID},
-	},
-	[RSV_PLAN_CLAIMS_LIVE] = {
-		.text = "SELECT FROM reservation.claim"
-				" WHERE pool_id OPERATOR(pg_catalog.=) $1"
-				" AND (state OPERATOR(pg_catalog.=) 'finalized'"
-				" OR (state OPERATOR(pg_catalog.=) 'held'"
-				" AND expires_at OPERATOR(pg_catalog.>) $2))"
-				" LIMIT 1",
-		.types = {INT4OID, TIMESTAMPTZOID},
-	},
-	[RSV_PLAN_STOCK_INSERT] = {
-		.text = "INSERT INTO reservation.stock (pool_id, slot, quantity) VALUES ($1, 0, $2)",
-		.types = {INT4OID, INT8OID},
-	},
-	[RSV_PLAN_CONTRADICTIONS] = {
-		.text = "SELECT pool, problem, expected, found, hint FROM reservation.contradictions"
-				" WHERE $1 IS NULL OR pool OPERATOR(pg_catalog.=) $1",
-		.types = {TEXTOID},
-		.read_only = true,
-	},
+			.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID},
+		},
+	[RSV_PLAN_CLAIMS_LIVE] =
+		{
+			.text = "SELECT FROM reservation.claim"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1"
+					" AND (state OPERATOR(pg_catalog.=) 'finalized'"
+					" OR (state OPERATOR(pg_catalog.=) 'held'"
+					" AND expires_at OPERATOR(pg_catalog.>) $2))"
+					" LIMIT 1",
+			.types = {INT4OID, TIMESTAMPTZOID},
+		},
+	[RSV_PLAN_STOCK_INSERT] =
+		{
+			.text = "INSERT INTO reservation.stock (pool_id, slot, quantity) VALUES ($1, 0, $2)",
+			.types = {INT4OID, INT8OID},
+		},
+	[RSV_PLAN_CONTRADICTIONS] =
+		{
+			.text = "SELECT pool, problem, expected, found, hint FROM reservation.contradictions"
+					" WHERE $1 IS NULL OR pool OPERATOR(pg_catalog.=) $1",
+			.types = {TEXTOID},
+			.read_only = true,
+		},
 };
 
 void
@@ -187,9 +206,8 @@ rsv_plan_run(RsvPlan plan, Datum *values, const char *nulls)
 	{
 		Snapshot now = rsv_store_now();
 
-		result =
-			SPI_execute_snapshot(info->plan, values, nulls, now, InvalidSnapshot,
-								 info->read_only, true, 0);
+		result = SPI_execute_snapshot(info->plan, values, nulls, now, InvalidSnapshot,
+									  info->read_only, true, 0);
 		rsv_store_forget(now);
 	}
 	if (result < 0)

@@ -168,7 +168,6 @@ refuse_other_arguments(const RsvRequest *request, text *first)
 		 errmsg("request id \"%s\" was used for another call of %s",
 				rsv_text_display(request->request_id), request->scope),
 		 errdetail("The first call was %s(%s), this one is %s(%s).", request->scope,
-				   rsv_text_display(first), request->scope,
-				   rsv_text_display(cstring_to_text(request->arguments.data))),
+				   text_to_cstring(first), request->scope, request->arguments.data),
 		 errhint("Use a new request id for a new intent, and the same arguments for a retry.")));
 }

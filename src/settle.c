@@ -162,10 +162,10 @@ rsv_refund(PG_FUNCTION_ARGS)
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
 	quantity = PG_ARGISNULL(1) ? 0 : rsv_argument_int64(fcinfo, 1, "quantity", 1, PG_INT64_MAX);
+	rsv_require_writable("refund");
 	claim_now(claim_id, &claim);
 	rsv_request_begin(&request, claim.pool_id, "refund",
 					  rsv_argument_optional_name(fcinfo, 2, "request_id"));
-	rsv_require_writable("refund");
 	rsv_request_add_claim(&request, "claim_id", claim_id);
 	rsv_request_add_integer(&request, "quantity", quantity);
 	if (rsv_request_replay(&request, &answer))

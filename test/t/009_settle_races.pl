@@ -193,10 +193,12 @@ EOF
 # What the books say of them.
 my $history = <<"EOF";
 SELECT h.* FROM (
-		SELECT claimed_at AS at, claim_id, 'claimed until ' || expires_at AS event FROM reservation.claim
+		SELECT claimed_at AS at, claim_id, 'claimed until ' || expires_at AS event
+			FROM reservation.claim
 		UNION ALL SELECT at, claim_id, event FROM reservation.log
 		UNION ALL SELECT at, claim_id, 'told ' || event FROM told) h
-	JOIN (@{[ $audit =~ s/OWNED/owned/r ]}) o ON h.claim_id = o.id OR h.claim_id = ANY (o.ids_before)
+	JOIN (@{[ $audit =~ s/OWNED/owned/r ]}) o
+		ON h.claim_id = o.id OR h.claim_id = ANY (o.ids_before)
 	ORDER BY h.at
 EOF
 
@@ -284,8 +286,8 @@ EOF
 			"then $name is claimed in order, to the last");
 	}
 
-	# A finalize that began in time, waits for a row, and finds that meanwhile the hold has lapsed and
-	# the unit was another's, is late.
+	# A finalize that began in time, waits for a row, and finds that meanwhile the hold has lapsed
+	# and the unit was another's, is late.
 	my $id = $node->safe_psql('postgres', <<'EOF');
 SELECT FROM reservation.create_pool('overtaken', 1);
 SELECT claim_id FROM reservation.claim_next('overtaken', 'first', ttl => '1 s');
