@@ -186,7 +186,7 @@ read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool)
 static void
 check_rules(const RsvPool *pool)
 {
-	if (pool->closes_at <= pool->opens_at)
+	if (pool->closes_at <= pool->opens_at && !TIMESTAMP_IS_NOEND(pool->closes_at))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("closes_at must be later than opens_at"),

@@ -316,6 +316,9 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 		RsvState state = claim->state;
 		bool unit_taken = false;
 
+		/* a hold that was alive when the call began may have lapsed while it waited */
+		if (state == RSV_LAPSED)
+			now = GetCurrentTimestamp();
 		*replayed = state == RSV_FINALIZED || state == RSV_REFUNDED;
 		if (*replayed)
 			return "finalized";

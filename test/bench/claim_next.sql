@@ -1,1 +1,0 @@
-SELECT status, number FROM reservation.claim_next(:pool, 'buyer ' || :client_id);

@@ -1,1 +1,0 @@
-SELECT peer.claim_next(:pool, 'buyer ' || :client_id);

@@ -1,2 +1,0 @@
-\set number random(1, 1000)
-SELECT * FROM reservation.claim_next('replayed', 'ann', request_id => 'request ' || :number);
