@@ -389,6 +389,11 @@ CREATE VIEW reservation.contradictions AS
     WHERE c.state <> 'held'
         AND NOT EXISTS (SELECT FROM reservation.log l WHERE l.claim_id = c.claim_id AND l.event = c.state)
     UNION ALL
+    SELECT p.pool, 'the log names a claim that does not exist', l.event, l.claim_id::text,
+        'Restore the claim from a backup.'
+    FROM reservation.log l JOIN reservation.pool p USING (pool_id)
+    WHERE NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = l.claim_id)
+    UNION ALL
     SELECT p.pool, 'a stored answer names a claim that does not exist', r.request_id, a.row ->> 'claim_id',
         'Restore the claim from a backup.'
     FROM reservation.request r JOIN reservation.pool p USING (pool_id)

@@ -121,6 +121,30 @@ DELETE FROM reservation.log WHERE claim_id = :'sale';
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 
+-- a claim that ended, and is lost: the log still names it
+BEGIN;
+DELETE FROM reservation.claim WHERE claim_id = :'back';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+
+-- a number above the last that was given out
+BEGIN;
+UPDATE reservation.available SET number = 99 WHERE pool_id = :v AND number = 7;
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+
+-- a unit that is described and does not exist
+BEGIN;
+INSERT INTO reservation.unit VALUES (:v, 99, 'Row Z 99', NULL);
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+
+-- a balance below the floor
+BEGIN;
+UPDATE reservation.pool SET floor = 8 WHERE pool_id = :stock;
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+
 -- a lapsed hold, swept or not, is nothing wrong; neither is a sale in the same transaction
 BEGIN;
 SELECT status FROM reservation.claim_next('v', 'cem', ttl => '1 microsecond');
