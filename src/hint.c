@@ -20,7 +20,7 @@
  * "expiry since", which start anew with each walk; so only the walk that began
  * last may raise, to no more than what came in since. What a walk cannot see
  * are the changes of its own transaction, so if that aborts or is prepared, its
- * pools are lowered again.
+ * pools are lowered again (touch.c).
  *
  * Nothing else is told to us: a superuser who inserts free units by hand is not
  * noticed. So "nothing free" is believed for a second, then somebody looks.
@@ -31,19 +31,16 @@
  * table, every walk begins at the beginning, and every answer is the same.
  *
  * Locks: the spinlock of the set, for a few assignments; nothing that can fail
- * or wait happens under it. Memory: the list of touched pools lives in
- * TopTransactionContext.
+ * or wait happens under it.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
-#include "utils/memutils.h"
 
 #include "reservation.h"
 
@@ -60,18 +57,11 @@
 /* A walk from low is due when next is this far beyond the last one's. */
 #define RSV_WALK_EVERY 1024
 
-typedef struct PoolKey
-{
-	Oid database;
-	Oid relation; /* reservation.available: another one after DROP and CREATE EXTENSION */
-	int32 pool_id;
-} PoolKey;
-
 /* Marks of one pool. Protected by the lock of its set. */
 typedef struct Marks
 {
-	PoolKey key; /* pool_id 0: nobody's */
-	uint64 used; /* clock of the set when last used */
+	RsvPoolKey key; /* pool_id 0: nobody's */
+	uint64 used;    /* clock of the set when last used */
 
 	int32 next;
 	int32 walked; /* next, when a walk last began at low */
@@ -102,58 +92,45 @@ typedef struct Table
 	Set sets[FLEXIBLE_ARRAY_MEMBER];
 } Table;
 
-/* What this transaction has done to a pool, to be told when it ends. */
-typedef struct Touch
-{
-	struct Touch *next;
-	PoolKey key;
-	SubTransactionId subtransaction;
-	int64 taken; /* lowest number taken, RSV_NOTHING_FREE if none */
-	int64 freed; /* lowest number made free */
-	bool several_taken;
-	bool several_freed;
-} Touch;
-
 static Table *table = NULL;
-static Touch *touches = NULL;
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
 static void request_shmem(void);
 static void start_shmem(void);
 static Size table_size(void);
-static Set *lock_marks(const PoolKey *key, Marks **marks);
+static Set *lock_marks(const RsvPoolKey *key, Marks **marks);
 static bool walk_is_due(Marks *marks, const RsvHint *hint);
 static int64 lowest_returned(const Marks *marks);
 static void begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint);
 static void forget_marks(Marks *marks);
 static void put_back(Marks *marks, int64 number, bool several);
-static PoolKey pool_key(int32 pool_id);
-static void tell(const Touch *entry, bool committed);
-static Touch *touch(int32 pool_id);
-static void transaction_ends(XactEvent event, void *arg);
-static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
-								void *arg);
 
-/* Asks for shared memory, if the library is preloaded. */
+/* Asks for shared memory. */
 void
 rsv_hint_init(void)
 {
-	if (!process_shared_preload_libraries_in_progress)
-		return;
 	previous_request_hook = shmem_request_hook;
 	shmem_request_hook = request_shmem;
 	previous_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = start_shmem;
-	RegisterXactCallback(transaction_ends, NULL);
-	RegisterSubXactCallback(subtransaction_ends, NULL);
+}
+
+/* Whose marks these are; false if there are no marks at all. */
+bool
+rsv_hint_key(int32 pool_id, RsvPoolKey *key)
+{
+	if (table == NULL)
+		return false;
+	*key = (RsvPoolKey) {MyDatabaseId, rsv_store_identity(), pool_id};
+	return true;
 }
 
 /* Begins a walk for this many units, and says where and how. */
 void
 rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, RsvHint *hint)
 {
-	PoolKey key;
+	RsvPoolKey key;
 	Marks *marks;
 	Set *set;
 
@@ -161,10 +138,8 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	hint->from = hint->low = PG_INT32_MIN;
 	hint->to = PG_INT32_MAX;
 	hint->check_lapsed = hint->complete = true;
-	if (table == NULL)
+	if (!rsv_hint_key(pool_id, &key))
 		return;
-
-	key = pool_key(pool_id);
 	set = lock_marks(&key, &marks);
 	hint->check_lapsed = marks->expiry <= now;
 	if (marks->low < RSV_NOTHING_FREE)
@@ -198,13 +173,12 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 void
 rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
 {
-	PoolKey key;
+	RsvPoolKey key;
 	Marks *marks;
 	Set *set;
 
-	if (table == NULL)
+	if (!rsv_hint_key(pool_id, &key))
 		return;
-	key = pool_key(pool_id);
 	set = lock_marks(&key, &marks);
 	if (hint->returned)
 	{
@@ -237,14 +211,13 @@ rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
 bool
 rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count)
 {
-	PoolKey key;
+	RsvPoolKey key;
 	Marks *marks;
 	Set *set;
 	bool fresh;
 
-	if (table == NULL)
+	if (!rsv_hint_key(pool_id, &key))
 		return false;
-	key = pool_key(pool_id);
 	set = lock_marks(&key, &marks);
 	fresh = now - marks->counted < RSV_TRUST_US;
 	*count = marks->count;
@@ -255,46 +228,25 @@ rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count)
 void
 rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count)
 {
-	PoolKey key;
+	RsvPoolKey key;
 	Marks *marks;
 	Set *set;
 
-	if (table == NULL || count <= RSV_COUNT_EXACT_MAX)
+	if (count <= RSV_COUNT_EXACT_MAX || !rsv_hint_key(pool_id, &key))
 		return;
-	key = pool_key(pool_id);
 	set = lock_marks(&key, &marks);
 	marks->count = count;
 	marks->counted = now;
 	SpinLockRelease(&set->lock);
 }
 
-/* A unit has been taken: if this transaction rolls back, it is free again. */
-void
-rsv_hint_taken(int32 pool_id, int32 number)
-{
-	Touch *entry;
-
-	if (table == NULL)
-		return;
-	entry = touch(pool_id);
-	entry->several_taken = entry->taken != RSV_NOTHING_FREE;
-	entry->taken = Min(entry->taken, number);
-}
-
 /* A unit has been made free, from the end of this transaction on. */
 void
-rsv_hint_freed(int32 pool_id, int32 number, bool several)
+rsv_hint_freed(const RsvPoolKey *key, int32 number, bool several)
 {
-	Touch *entry;
 	Marks *marks;
-	Set *set;
+	Set *set = lock_marks(key, &marks);
 
-	if (table == NULL)
-		return;
-	entry = touch(pool_id);
-	entry->several_freed = several || entry->freed != RSV_NOTHING_FREE;
-	entry->freed = Min(entry->freed, number);
-	set = lock_marks(&entry->key, &marks);
 	marks->low = Min(marks->low, number);
 	marks->low_since = Min(marks->low_since, number);
 	put_back(marks, number, several); /* for this transaction itself; for others at its end */
@@ -305,25 +257,36 @@ rsv_hint_freed(int32 pool_id, int32 number, bool several)
 void
 rsv_hint_held(int32 pool_id, TimestampTz expires_at)
 {
-	PoolKey key;
+	RsvPoolKey key;
 	Marks *marks;
 	Set *set;
 
-	if (table == NULL)
+	if (!rsv_hint_key(pool_id, &key))
 		return;
-	key = pool_key(pool_id);
 	set = lock_marks(&key, &marks);
 	marks->expiry = Min(marks->expiry, expires_at);
 	marks->expiry_since = Min(marks->expiry_since, expires_at);
 	SpinLockRelease(&set->lock);
 }
 
-/* A hold has been changed: if this transaction rolls back, it is as it was. */
+/* Tells the marks how the changes to a pool ended. */
 void
-rsv_hint_unheld(int32 pool_id)
+rsv_hint_ended(const RsvTouch *entry, bool committed)
 {
-	if (table != NULL)
-		(void) touch(pool_id);
+	Marks *marks;
+	Set *set = lock_marks(&entry->key, &marks);
+
+	if (committed && entry->freed != RSV_NOTHING_FREE)
+		put_back(marks, entry->freed, entry->several_freed);
+	if (!committed)
+	{
+		marks->low = Min(marks->low, entry->taken);
+		marks->low_since = Min(marks->low_since, entry->taken);
+		marks->expiry = marks->expiry_since = DT_NOBEGIN;
+		if (entry->taken != RSV_NOTHING_FREE)
+			put_back(marks, entry->taken, entry->several_taken);
+	}
+	SpinLockRelease(&set->lock);
 }
 
 static void
@@ -404,9 +367,9 @@ begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint)
  * longest. The caller releases the lock of the set.
  */
 static Set *
-lock_marks(const PoolKey *key, Marks **marks)
+lock_marks(const RsvPoolKey *key, Marks **marks)
 {
-	uint32 hash = hash_bytes((const unsigned char *) key, sizeof(PoolKey));
+	uint32 hash = hash_bytes((const unsigned char *) key, sizeof(RsvPoolKey));
 	Set *set = &table->sets[hash % table->nsets];
 	Marks *oldest = &set->ways[0];
 
@@ -416,7 +379,7 @@ lock_marks(const PoolKey *key, Marks **marks)
 	{
 		Marks *way = &set->ways[i];
 
-		if (memcmp(&way->key, key, sizeof(PoolKey)) == 0)
+		if (memcmp(&way->key, key, sizeof(RsvPoolKey)) == 0)
 		{
 			way->used = set->clock;
 			*marks = way;
@@ -467,94 +430,4 @@ put_back(Marks *marks, int64 number, bool several)
 			sizeof(int32) * (marks->nreturned - at));
 	marks->returned[at] = (int32) number;
 	marks->nreturned++;
-}
-
-static PoolKey
-pool_key(int32 pool_id)
-{
-	PoolKey key = {MyDatabaseId, rsv_store_identity(), pool_id};
-
-	return key;
-}
-
-/* What this subtransaction has done to a pool so far. */
-static Touch *
-touch(int32 pool_id)
-{
-	SubTransactionId subtransaction = GetCurrentSubTransactionId();
-	PoolKey key = pool_key(pool_id);
-	Touch *entry;
-
-	for (entry = touches; entry != NULL; entry = entry->next)
-	{
-		if (entry->subtransaction == subtransaction &&
-			memcmp(&entry->key, &key, sizeof(PoolKey)) == 0)
-			return entry;
-	}
-	entry = MemoryContextAlloc(TopTransactionContext, sizeof(Touch));
-	*entry = (Touch) {.key = key, .subtransaction = subtransaction};
-	entry->taken = entry->freed = RSV_NOTHING_FREE;
-	entry->next = touches;
-	touches = entry;
-	return entry;
-}
-
-/* Tells the marks how the changes to a pool ended. */
-static void
-tell(const Touch *entry, bool committed)
-{
-	Marks *marks;
-	Set *set = lock_marks(&entry->key, &marks);
-
-	if (committed && entry->freed != RSV_NOTHING_FREE)
-		put_back(marks, entry->freed, entry->several_freed);
-	if (!committed)
-	{
-		marks->low = Min(marks->low, entry->taken);
-		marks->low_since = Min(marks->low_since, entry->taken);
-		marks->expiry = marks->expiry_since = DT_NOBEGIN;
-		if (entry->taken != RSV_NOTHING_FREE)
-			put_back(marks, entry->taken, entry->several_taken);
-	}
-	SpinLockRelease(&set->lock);
-}
-
-/*
- * A prepared transaction ends elsewhere, and nobody will tell us: what its
- * rows look like now, unfinished, is what every walk will meet until then.
- */
-static void
-transaction_ends(XactEvent event, void *arg)
-{
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
-		return;
-	for (Touch *entry = touches; entry != NULL; entry = entry->next)
-		tell(entry, event == XACT_EVENT_COMMIT);
-	touches = NULL;
-}
-
-static void
-subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
-{
-	Touch **link = &touches;
-
-	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	while (*link != NULL)
-	{
-		Touch *entry = *link;
-
-		if (entry->subtransaction != id)
-			link = &entry->next;
-		else if (event == SUBXACT_EVENT_COMMIT_SUB)
-		{
-			entry->subtransaction = parent;
-			link = &entry->next;
-		}
-		else
-		{
-			tell(entry, false);
-			*link = entry->next;
-		}
-	}
 }

@@ -128,7 +128,7 @@ rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *hold
 
 	claim->state = state;
 	claim_to_row(claim, values, nulls);
-	rsv_hint_unheld(claim->pool_id);
+	rsv_touch_hold(claim->pool_id);
 	return rsv_store_update(RSV_CLAIM, &claim->tid, values, nulls, wait, holder);
 }
 
@@ -179,7 +179,7 @@ rsv_unit_free(const RsvClaim *claim)
 	Assert(claim->state != RSV_HELD);
 	Assert(claim->state != RSV_FINALIZED);
 	rsv_store_insert(RSV_AVAILABLE, values, nulls);
-	rsv_hint_freed(claim->pool_id, claim->number, false);
+	rsv_touch_freed(claim->pool_id, claim->number, false);
 }
 
 static RsvState

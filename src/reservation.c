@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "reservation.h"
@@ -16,7 +17,11 @@ void
 _PG_init(void)
 {
 	rsv_guc_init();
-	rsv_hint_init();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		rsv_hint_init();
+		rsv_touch_init();
+	}
 }
 
 /* version() -> text: the version of the library, as in the control file */

@@ -296,16 +296,41 @@ typedef struct RsvHint
 							 * looked at */
 } RsvHint;
 
+typedef struct RsvPoolKey
+{
+	Oid database;
+	Oid relation; /* reservation.available: another one after DROP and CREATE EXTENSION */
+	int32 pool_id;
+} RsvPoolKey;
+
+/* What one subtransaction has done to one pool. */
+typedef struct RsvTouch
+{
+	struct RsvTouch *next;
+	RsvPoolKey key;
+	SubTransactionId subtransaction;
+	int64 taken; /* lowest number taken, RSV_NOTHING_FREE if none */
+	int64 freed; /* lowest number made free */
+	bool several_taken;
+	bool several_freed;
+} RsvTouch;
+
 extern void rsv_hint_init(void);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
 extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
 extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
-extern void rsv_hint_taken(int32 pool_id, int32 number);
-extern void rsv_hint_freed(int32 pool_id, int32 number, bool several);
 extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at);
-extern void rsv_hint_unheld(int32 pool_id);
+extern bool rsv_hint_key(int32 pool_id, RsvPoolKey *key);
+extern void rsv_hint_freed(const RsvPoolKey *key, int32 number, bool several);
+extern void rsv_hint_ended(const RsvTouch *entry, bool committed);
+
+/* touch.c: what the transaction has done, to be told to the hints */
+extern void rsv_touch_init(void);
+extern void rsv_touch_taken(int32 pool_id, int32 number);
+extern void rsv_touch_freed(int32 pool_id, int32 number, bool several);
+extern void rsv_touch_hold(int32 pool_id);
 
 /* supply.c: finding and taking free units */
 typedef enum RsvSupply

@@ -230,7 +230,7 @@ take_free(Walk *walk, RsvScan *scan)
 	{
 		walk->numbers[walk->taken++] = number;
 		walk->hint.last_taken = number;
-		rsv_hint_taken(walk->pool->pool_id, number);
+		rsv_touch_taken(walk->pool->pool_id, number);
 	}
 	else if (result == RSV_BUSY)
 		rsv_in_flight_add(&walk->in_flight, holder);

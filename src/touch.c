@@ -1,0 +1,159 @@
+/*
+ * touch.c
+ *	  What the current transaction has done to pools, to be told to the hints
+ *	  when it ends.
+ *
+ * Invariant: there is one entry per pool and subtransaction; a subtransaction
+ * that commits hands its own over to the one around it, one that rolls back
+ * tells at once.
+ *
+ * Memory: the entries live in TopTransactionContext. Without hints there are
+ * none.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+
+#include "reservation.h"
+
+static RsvTouch *touches = NULL;
+
+static RsvTouch *touch(int32 pool_id);
+static RsvTouch *find(const RsvPoolKey *key, SubTransactionId subtransaction);
+static void merge(RsvTouch *outer, const RsvTouch *inner);
+static void transaction_ends(XactEvent event, void *arg);
+static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
+								void *arg);
+
+void
+rsv_touch_init(void)
+{
+	RegisterXactCallback(transaction_ends, NULL);
+	RegisterSubXactCallback(subtransaction_ends, NULL);
+}
+
+/* A unit has been taken: if this transaction rolls back, it is free again. */
+void
+rsv_touch_taken(int32 pool_id, int32 number)
+{
+	RsvTouch *entry = touch(pool_id);
+
+	if (entry == NULL)
+		return;
+	entry->several_taken = entry->several_taken || entry->taken != RSV_NOTHING_FREE;
+	entry->taken = Min(entry->taken, number);
+}
+
+/* A unit has been made free, or several from this number on. */
+void
+rsv_touch_freed(int32 pool_id, int32 number, bool several)
+{
+	RsvTouch *entry = touch(pool_id);
+
+	if (entry == NULL)
+		return;
+	entry->several_freed = several || entry->several_freed || entry->freed != RSV_NOTHING_FREE;
+	entry->freed = Min(entry->freed, number);
+	rsv_hint_freed(&entry->key, number, several);
+}
+
+/* A hold has been changed: if this transaction rolls back, it is as it was. */
+void
+rsv_touch_hold(int32 pool_id)
+{
+	(void) touch(pool_id);
+}
+
+/* What this subtransaction has done to a pool so far, NULL if there are no hints. */
+static RsvTouch *
+touch(int32 pool_id)
+{
+	SubTransactionId subtransaction = GetCurrentSubTransactionId();
+	RsvTouch *entry;
+	RsvPoolKey key;
+
+	if (!rsv_hint_key(pool_id, &key))
+		return NULL;
+	entry = find(&key, subtransaction);
+	if (entry == NULL)
+	{
+		entry = MemoryContextAlloc(TopTransactionContext, sizeof(RsvTouch));
+		*entry = (RsvTouch) {.key = key, .subtransaction = subtransaction};
+		entry->taken = entry->freed = RSV_NOTHING_FREE;
+		entry->next = touches;
+		touches = entry;
+	}
+	return entry;
+}
+
+static RsvTouch *
+find(const RsvPoolKey *key, SubTransactionId subtransaction)
+{
+	for (RsvTouch *entry = touches; entry != NULL; entry = entry->next)
+	{
+		if (entry->subtransaction == subtransaction &&
+			memcmp(&entry->key, key, sizeof(RsvPoolKey)) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+/*
+ * A prepared transaction ends elsewhere, and nobody will tell us: what its
+ * rows look like now, unfinished, is what every walk will meet until then.
+ */
+static void
+transaction_ends(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	for (RsvTouch *entry = touches; entry != NULL; entry = entry->next)
+		rsv_hint_ended(entry, event == XACT_EVENT_COMMIT);
+	touches = NULL;
+}
+
+static void
+subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	RsvTouch **link = &touches;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (*link != NULL)
+	{
+		RsvTouch *entry = *link;
+		RsvTouch *outer;
+
+		if (entry->subtransaction != id)
+		{
+			link = &entry->next;
+			continue;
+		}
+		outer = find(&entry->key, parent);
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			rsv_hint_ended(entry, false);
+		else if (outer == NULL)
+		{
+			entry->subtransaction = parent;
+			link = &entry->next;
+			continue;
+		}
+		else
+			merge(outer, entry);
+		*link = entry->next;
+		pfree(entry);
+	}
+}
+
+/* What a subtransaction has done becomes the doing of the one around it. */
+static void
+merge(RsvTouch *outer, const RsvTouch *inner)
+{
+	outer->several_taken = outer->several_taken || inner->several_taken ||
+		(outer->taken != RSV_NOTHING_FREE && inner->taken != RSV_NOTHING_FREE);
+	outer->several_freed = outer->several_freed || inner->several_freed ||
+		(outer->freed != RSV_NOTHING_FREE && inner->freed != RSV_NOTHING_FREE);
+	outer->taken = Min(outer->taken, inner->taken);
+	outer->freed = Min(outer->freed, inner->freed);
+}
