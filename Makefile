@@ -1,6 +1,7 @@
 # reservation: hands out finite things, each exactly once
 #
 #   make demo    watch it work on a throw-away server; on Debian, installs what is missing
+#   make bench   what a claim costs, beside the ways without this extension
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
 #   make, make install, make installcheck: as for any extension, against your own server
 
@@ -41,6 +42,9 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h) reservation.control
 demo:
 	test/setup demo && test/demo
 
+bench:
+	test/setup bench && test/benchmark
+
 test:
 	test/setup test && test/run $(TIER)
 
@@ -79,4 +83,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo test lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench test lint $(addprefix lint-,$(LINTS)) dist

@@ -1,0 +1,1 @@
+SELECT peer.claim_next(:pool, 'buyer ' || :client_id);

@@ -1,0 +1,2 @@
+\set number random(1, 1000)
+SELECT status, number FROM reservation.claim_next('replayed', 'ann', request_id => 'request ' || :number);

@@ -1,0 +1,56 @@
+-- What the peers claim from, each laid out as well as we know how.
+CREATE EXTENSION IF NOT EXISTS reservation;
+CREATE SCHEMA peer;
+
+-- units with a status, and a partial index of the free ones
+CREATE TABLE peer.unit (
+    pool text NOT NULL,
+    number integer NOT NULL,
+    status text NOT NULL DEFAULT 'free',
+    version integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (pool, number)
+);
+CREATE INDEX unit_free ON peer.unit (pool, number) WHERE status = 'free';
+
+-- one row that says how many are left
+CREATE TABLE peer.stock (
+    pool text PRIMARY KEY,
+    n bigint NOT NULL,
+    version bigint NOT NULL DEFAULT 0
+);
+
+-- the durable record of who has what until when: the least that does the job
+CREATE TABLE peer.claim (
+    claim_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pool text NOT NULL,
+    number integer,
+    holder text NOT NULL,
+    claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz NOT NULL
+);
+
+CREATE FUNCTION peer.claim_next(wanted text, who text) RETURNS integer
+    LANGUAGE plpgsql AS $$
+DECLARE
+    free integer;
+BEGIN
+    SELECT u.number INTO free FROM peer.unit u WHERE u.pool = wanted AND u.status = 'free'
+        ORDER BY u.number LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+    IF free IS NULL THEN
+        RETURN NULL;
+    END IF;
+    UPDATE peer.unit u SET status = 'held' WHERE u.pool = wanted AND u.number = free;
+    INSERT INTO peer.claim (pool, number, holder, expires_at)
+        VALUES (wanted, free, who, clock_timestamp() + interval '10 min');
+    RETURN free;
+END
+$$;
+
+-- what there is to finalize
+CREATE TABLE peer.hold (place integer PRIMARY KEY, claim_id uuid NOT NULL);
+
+-- what never changes: an empty pool, and a thousand answered requests
+SELECT status FROM reservation.create_pool('empty', 0);
+SELECT status FROM reservation.create_pool('replayed', 1000);
+SELECT count(*) FROM generate_series(1, 1000) n,
+    reservation.claim_next('replayed', 'ann', request_id => 'request ' || n);
