@@ -17,6 +17,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -55,12 +56,22 @@ typedef struct Drop
 	Datum actor;
 } Drop;
 
+/*
+ * Where this session last found the row of a pool. A row may move and its place
+ * be used again, so what is found there counts only if it is the pool meant.
+ */
+#define PLACES 1024 /* a power of two */
+
+static ItemPointerData places[PLACES];
+
 static void require_limited(const RsvPool *pool);
 static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
 static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
 static bool drop_attempt(void *argument);
-static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool);
+static ItemPointer place_of(const void *key, int size);
+static bool pool_from_place(ItemPointer place, RsvPool *pool);
+static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
 
 /*
@@ -179,8 +190,14 @@ void
 rsv_pool_find(const text *name, RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
+	int size = VARSIZE_ANY_EXHDR(name);
+	ItemPointer place = place_of(VARDATA_ANY(name), size);
 
-	if (!pool_from_index(RSV_POOL_NAME, &key, pool))
+	if (pool_from_place(place, pool) && !pool->dropped &&
+		VARSIZE_ANY_EXHDR(pool->name) == size &&
+		memcmp(VARDATA_ANY(pool->name), VARDATA_ANY(name), size) == 0)
+		return;
+	if (!pool_from_index(RSV_POOL_NAME, &key, pool, place))
 		rsv_pool_refuse_unknown(name);
 }
 
@@ -189,8 +206,11 @@ void
 rsv_pool_read(int32 pool_id, RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
+	ItemPointer place = place_of(&pool_id, sizeof(pool_id));
 
-	if (!pool_from_index(RSV_POOL_PKEY, &key, pool))
+	if (pool_from_place(place, pool) && pool->pool_id == pool_id)
+		return;
+	if (!pool_from_index(RSV_POOL_PKEY, &key, pool, place))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("pool %d of a claim does not exist", pool_id),
@@ -344,8 +364,30 @@ drop_attempt(void *argument)
 	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
 }
 
+static ItemPointer
+place_of(const void *key, int size)
+{
+	return &places[hash_bytes(key, size) & (PLACES - 1)];
+}
+
+/* Reads the pool at a place, if there is still one. */
 static bool
-pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool)
+pool_from_place(ItemPointer place, RsvPool *pool)
+{
+	RsvScan scan;
+	bool found;
+
+	if (!ItemPointerIsValid(place))
+		return false;
+	found = rsv_scan_at(&scan, RSV_POOL, place);
+	if (found)
+		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
+	rsv_scan_end(&scan);
+	return found;
+}
+
+static bool
+pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place)
 {
 	Snapshot as_of = rsv_store_now();
 	RsvScan scan;
@@ -354,7 +396,10 @@ pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool)
 	rsv_scan_begin(&scan, index, as_of, key, 1);
 	found = rsv_scan_next(&scan);
 	if (found)
+	{
 		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
+		*place = scan.slot->tts_tid;
+	}
 	rsv_scan_end(&scan);
 	rsv_store_forget(as_of);
 	return found;

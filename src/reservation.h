@@ -161,7 +161,7 @@ typedef struct RsvKey
 typedef struct RsvScan
 {
 	Relation table;
-	Relation index;
+	Relation index;       /* NULL: one row version, by its place */
 	IndexScanDesc scan;
 	TupleTableSlot *slot; /* the row found; its memory lives until the next call */
 	Snapshot as_of;       /* NULL: committed rows and rows in flight */
@@ -183,6 +183,8 @@ extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
 						   int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
+extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
+extern bool rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid);
 extern void rsv_scan_end(RsvScan *scan);
 extern void rsv_store_insert(RsvTable table, Datum *values, bool *nulls);
 extern RsvWrite rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls,
@@ -275,6 +277,16 @@ typedef enum RsvReach
 	RSV_FULL  /* everything that could be free */
 } RsvReach;
 
+/* Where a free unit should be. */
+typedef struct RsvSpot
+{
+	int32 number;
+	ItemPointerData tid;
+} RsvSpot;
+
+/* A walk for one unit reads so many more in the index, for those who come after it. */
+#define RSV_SPOTS_MAX 32
+
 typedef struct RsvHint
 {
 	/* told at the beginning */
@@ -283,6 +295,7 @@ typedef struct RsvHint
 	int32 to;          /* end here */
 	int32 next;        /* where others begin meanwhile, 0 if that was not moved */
 	int32 low;         /* nothing below is free */
+	bool ahead;        /* read ahead to the end */
 	bool returned;     /* "from" is a number given back */
 	bool complete;     /* from everything that could be free to the end */
 	bool nothing_free; /* no unit is free: look only at lapsed holds */
@@ -294,6 +307,8 @@ typedef struct RsvHint
 	int64 last_taken;       /* highest free row taken, -1 if none */
 	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none, DT_NOBEGIN if not
 							 * looked at */
+	int nspots;
+	RsvSpot spots[RSV_SPOTS_MAX]; /* read ahead */
 } RsvHint;
 
 typedef struct RsvPoolKey
@@ -316,6 +331,7 @@ typedef struct RsvTouch
 } RsvTouch;
 
 extern void rsv_hint_init(void);
+extern bool rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
 extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now);

@@ -29,6 +29,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -107,7 +108,11 @@ rsv_store_owner(void)
 Oid
 rsv_store_identity(void)
 {
-	return table_info(RSV_AVAILABLE)->oid;
+	TableInfo *info = &tables[RSV_AVAILABLE];
+
+	if (!OidIsValid(info->oid) || info->stale)
+		info = table_info(RSV_AVAILABLE);
+	return info->oid;
 }
 
 /*
@@ -166,7 +171,49 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
 	else if (IsolationIsSerializable())
 		as_of = SnapshotAny;
 	scan->scan = index_beginscan(scan->table, scan->index, as_of, NULL, nkeys, 0);
+	scan->scan->xs_want_itup = scan->as_of == NULL; /* for rsv_scan_ahead */
 	index_rescan(scan->scan, scan_keys, nkeys, NULL, 0);
+}
+
+/*
+ * Looks at one row version, which may be gone, or another row by now: true if
+ * a committed row is there that at most an unfinished transaction is deleting.
+ * Whoever asks must check that it is the row meant, and end the scan.
+ */
+bool
+rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid)
+{
+	scan->table = table_open(table_info(table)->oid, NoLock);
+	scan->index = NULL;
+	scan->scan = NULL;
+	scan->slot = table_slot_create(scan->table, NULL);
+	scan->as_of = NULL;
+	InitDirtySnapshot(scan->dirty);
+	if (ItemPointerGetBlockNumber(tid) >= RelationGetNumberOfBlocks(scan->table) ||
+		!table_tuple_fetch_row_version(scan->table, tid, &scan->dirty, scan->slot) ||
+		TransactionIdIsValid(scan->dirty.xmin))
+		return false;
+	scan->holder = scan->dirty.xmax;
+	slot_getallattrs(scan->slot);
+	return true;
+}
+
+/*
+ * Reads on in the index alone: where a row should be, and a column of its key.
+ * Nothing is said about the row; afterwards the scan can only be ended.
+ */
+bool
+rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid)
+{
+	ItemPointer found = index_getnext_tid(scan->scan, ForwardScanDirection);
+	bool isnull;
+
+	if (found == NULL)
+		return false;
+	*tid = *found;
+	*value =
+		index_getattr(scan->scan->xs_itup, key_column, RelationGetDescr(scan->index), &isnull);
+	return true;
 }
 
 /* Moves to the next row, all its columns in slot->tts_values. */
@@ -190,9 +237,12 @@ rsv_scan_next(RsvScan *scan)
 void
 rsv_scan_end(RsvScan *scan)
 {
-	index_endscan(scan->scan);
+	if (scan->index != NULL)
+	{
+		index_endscan(scan->scan);
+		index_close(scan->index, NoLock);
+	}
 	ExecDropSingleTupleTableSlot(scan->slot);
-	index_close(scan->index, NoLock);
 	table_close(scan->table, NoLock);
 }
 
