@@ -37,6 +37,7 @@ enum
 	CLAIM_STATE,
 	CLAIM_HOLDER,
 	CLAIM_REQUEST_ID,
+	CLAIM_LIMITED,
 	CLAIM_COLUMNS
 };
 
@@ -86,6 +87,7 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->holder = DatumGetTextPCopy(values[CLAIM_HOLDER]);
 	claim->request_id =
 		nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
+	claim->limited = DatumGetBool(values[CLAIM_LIMITED]);
 }
 
 /* Reads a claim by its id; false if it was never made. */
@@ -164,7 +166,10 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 	Assert(claim->expires_at <= now);
 	result = rsv_claim_change(claim, RSV_LAPSED, false, holder);
 	if (result == RSV_WRITTEN)
+	{
 		rsv_claim_log(claim, "lapsed", now, NULL);
+		rsv_stats_add(claim->pool_id, RSV_COUNT_LAPSES, 1);
+	}
 	return result;
 }
 
@@ -216,4 +221,5 @@ claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
 	values[CLAIM_HOLDER] = PointerGetDatum(claim->holder);
 	values[CLAIM_REQUEST_ID] = PointerGetDatum(claim->request_id);
 	nulls[CLAIM_REQUEST_ID] = claim->request_id == NULL;
+	values[CLAIM_LIMITED] = BoolGetDatum(claim->limited);
 }

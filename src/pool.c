@@ -69,7 +69,7 @@ static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
 static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
 static bool drop_attempt(void *argument);
-static ItemPointer place_of(const void *key, int size);
+static ItemPointer place_of(const void *key, Size size);
 static bool pool_from_place(ItemPointer place, RsvPool *pool);
 static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
@@ -190,11 +190,10 @@ void
 rsv_pool_find(const text *name, RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
-	int size = VARSIZE_ANY_EXHDR(name);
+	Size size = VARSIZE_ANY_EXHDR(name);
 	ItemPointer place = place_of(VARDATA_ANY(name), size);
 
-	if (pool_from_place(place, pool) && !pool->dropped &&
-		VARSIZE_ANY_EXHDR(pool->name) == size &&
+	if (pool_from_place(place, pool) && !pool->dropped && VARSIZE_ANY_EXHDR(pool->name) == size &&
 		memcmp(VARDATA_ANY(pool->name), VARDATA_ANY(name), size) == 0)
 		return;
 	if (!pool_from_index(RSV_POOL_NAME, &key, pool, place))
@@ -221,13 +220,11 @@ void
 rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 {
 	if (pool->counted)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("%s needs a numbered pool, and \"%s\" is counted", function,
-					rsv_text_display(pool->name)),
-			 errhint(
-				 "A counted pool has no numbers; create one with kind => 'numbered'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s needs a numbered pool, and \"%s\" is counted", function,
+						rsv_text_display(pool->name)),
+				 errhint("A counted pool has no numbers; create one with kind => 'numbered'.")));
 }
 
 /* What people call a unit, NULL if nothing. */
@@ -248,15 +245,26 @@ rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
 	return label;
 }
 
+/* Is somebody changing the pool, or has since it was read? */
+bool
+rsv_pool_is_changing(const RsvPool *pool)
+{
+	ItemPointerData tid = pool->tid;
+	RsvScan scan;
+	bool changing;
+
+	changing = !rsv_scan_at(&scan, RSV_POOL, &tid) || TransactionIdIsValid(scan.holder);
+	rsv_scan_end(&scan);
+	return changing;
+}
+
 void
 rsv_pool_refuse_unknown(const text *name)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_UNDEFINED_OBJECT),
-		 errmsg("pool \"%s\" does not exist", rsv_text_display(name)),
-		 errhint(
-			 "Look for the name in reservation.pool_status, or create the pool.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("pool \"%s\" does not exist", rsv_text_display(name)),
+			 errhint("Look for the name in reservation.pool_status, or create the pool.")));
 }
 
 static void
@@ -365,7 +373,7 @@ drop_attempt(void *argument)
 }
 
 static ItemPointer
-place_of(const void *key, int size)
+place_of(const void *key, Size size)
 {
 	return &places[hash_bytes(key, size) & (PLACES - 1)];
 }
@@ -382,6 +390,7 @@ pool_from_place(ItemPointer place, RsvPool *pool)
 	found = rsv_scan_at(&scan, RSV_POOL, place);
 	if (found)
 		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
+	pool->tid = *place;
 	rsv_scan_end(&scan);
 	return found;
 }
@@ -398,7 +407,7 @@ pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer pl
 	if (found)
 	{
 		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
-		*place = scan.slot->tts_tid;
+		pool->tid = *place = scan.slot->tts_tid;
 	}
 	rsv_scan_end(&scan);
 	rsv_store_forget(as_of);
