@@ -44,6 +44,7 @@ do for [panel = 1:panels] {
     if (panel == 1) { set ytics scale 0 tc rgb grey }
     plot data using (0):($0 + 1):(0):2 * panel:($0 + 0.65):($0 + 1.35):(colour(strcol(1))):ytic(1) \
             skip 1 with boxxyerror fill solid noborder lc rgb variable, \
-        data using 2 * panel:($0 + 1):2 * panel + 1 skip 1 with labels left offset 0.5, 0 tc rgb grey
+        data using 2 * panel:($0 + 1):2 * panel + 1 \
+            skip 1 with labels left offset 0.5, 0 tc rgb grey
 }
 unset multiplot

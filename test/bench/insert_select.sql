@@ -1,2 +1,3 @@
 INSERT INTO peer.claim_copy
-    SELECT * FROM reservation.claim WHERE state = 'held' AND pool_id = (SELECT nextval('peer.batch'));
+    SELECT * FROM reservation.claim
+    WHERE state = 'held' AND pool_id = (SELECT nextval('peer.batch'));

@@ -54,7 +54,7 @@ foreach (@lines)
 }
 my @clients = sort { $a <=> $b } keys %slice;
 
-# ---- for chart.gp: a line per peer, the fastest last; for each number of clients the rate, and its label
+# ---- for chart.gp: a line per peer, the fastest last; a rate and its label per number of clients
 
 if (!$aims)
 {
