@@ -87,7 +87,7 @@ rsv_create_pool(PG_FUNCTION_ARGS)
  *			  closes_at timestamptz, paused boolean, floor bigint, ceiling bigint)
  *		-> (status, pool)
  *
- * NULL leaves a value as it is.
+ * NULL leaves a value as it is. A balance outside a new floor or ceiling: 22023.
  */
 PG_FUNCTION_INFO_V1(rsv_alter_pool);
 Datum
@@ -98,14 +98,19 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	RsvPlanSession session;
 	Datum values[8];
 	char nulls[] = "        ";
-	bool limited;
+	RsvPool before;
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
 	rsv_require_writable("alter_pool");
-	limited = pool.per_holder > 0;
+	rsv_pool_lock(&pool);
+	before = pool;
 	read_rules(fcinfo, &alter_rules, &pool);
 	check_rules(&pool);
+	if (pool.floor != before.floor)
+		rsv_account_move_floor(&before, pool.floor);
+	if (!PG_ARGISNULL(alter_rules.ceiling))
+		rsv_account_check_ceiling(&pool);
 	for (int i = 0; i < 8; i++)
 	{
 		values[i] = PG_GETARG_DATUM(i);
@@ -115,7 +120,7 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_POOL_ALTER, values, nulls);
 	rsv_plan_end(&session);
-	if (!limited && pool.per_holder > 0)
+	if (before.per_holder == 0 && pool.per_holder > 0)
 		rsv_limit_begin(&pool);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("altered"), PointerGetDatum(pool.name)},
 				   (bool[]) {false, false});
@@ -242,7 +247,8 @@ insert_pool(RsvPool *pool)
 		pool->pool_id = DatumGetInt32(rsv_plan_value(1, &isnull));
 		if (pool->counted)
 			rsv_plan_run(RSV_PLAN_STOCK_INSERT,
-						 (Datum[]) {Int32GetDatum(pool->pool_id), Int64GetDatum(pool->capacity)},
+						 (Datum[]) {Int32GetDatum(pool->pool_id),
+									Int64GetDatum(pool->capacity - pool->floor)},
 						 NULL);
 		else if (!pool->open)
 			rsv_plan_run(

@@ -38,9 +38,10 @@ static RsvTableInfo tables[] = {
 	[RSV_POOL] = {"pool", 16},
 	[RSV_AVAILABLE] = {"available", 2},
 	[RSV_UNIT] = {"unit", 4},
-	[RSV_CLAIM] = {"claim", 11},
+	[RSV_STOCK] = {"stock", 4},
+	[RSV_CLAIM] = {"claim", 13},
 	[RSV_REQUEST] = {"request", 6},
-	[RSV_LOG] = {"log", 8},
+	[RSV_LOG] = {"log", 10},
 };
 
 static IndexName indexes[] = {
@@ -48,6 +49,8 @@ static IndexName indexes[] = {
 	[RSV_POOL_NAME] = {"pool_name", RSV_POOL},
 	[RSV_AVAILABLE_PKEY] = {"available_pkey", RSV_AVAILABLE},
 	[RSV_UNIT_PKEY] = {"unit_pkey", RSV_UNIT},
+	[RSV_STOCK_PKEY] = {"stock_pkey", RSV_STOCK},
+	[RSV_STOCK_SPLIT] = {"stock_split", RSV_STOCK},
 	[RSV_CLAIM_PKEY] = {"claim_pkey", RSV_CLAIM},
 	[RSV_CLAIM_LIVE] = {"claim_live", RSV_CLAIM},
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},

@@ -113,9 +113,11 @@ rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid)
  * detector sees us.
  */
 bool
-rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline)
+rsv_in_flight_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline,
+				   TimestampTz *now)
 {
 	TransactionId xid = in_flight->xid;
+	TimestampTz begin = GetCurrentTimestamp();
 	int timeout_ms = left_ms(deadline);
 
 	Assert(in_flight->any);
@@ -127,6 +129,9 @@ rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline)
 		(void) within(timeout_ms, sleep_on_transaction, &xid);
 	else
 		nap(timeout_ms);
+	*now = GetCurrentTimestamp();
+	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
+	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
 	return true;
 }
 

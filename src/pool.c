@@ -1,17 +1,16 @@
 /*
  * pool.c
- *	  Pools: find, count, extend, drop. Their rules are in definition.c.
+ *	  Pools: find, read, lock, extend. Their rules are in definition.c.
  *
  * Claims read the pool's row without locking it. So what changes a pool must be
  * safe against claims that still go by the old row: a changed window, pause or
- * limit holds for calls that start after it committed; dropping takes the units
- * themselves, which is the only lock that a claim respects.
+ * limit holds for calls that start after it committed (a first limit: limit.c);
+ * dropping takes the units themselves (drop.c).
  *
  * Invariant: capacity + units_added = rows in available + live claims, for every
  * limited edition. reservation.verify() checks it.
  *
- * Locks: the pool's row, for growth; drop_pool also every free unit and every
- * hold of the pool.
+ * Locks: the pool's row, for growth.
  */
 #include "postgres.h"
 
@@ -48,14 +47,6 @@ enum
 	POOL_COLUMNS
 };
 
-typedef struct Drop
-{
-	const RsvPool *pool;
-	bool force;
-	TimestampTz now;
-	Datum actor;
-} Drop;
-
 /*
  * Where this session last found the row of a pool. A row may move and its place
  * be used again, so what is found there counts only if it is the pool meant.
@@ -64,11 +55,10 @@ typedef struct Drop
 
 static ItemPointerData places[PLACES];
 
+static void add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer);
 static void require_limited(const RsvPool *pool);
 static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
 static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
-static bool drop(const RsvPool *pool, bool force, TimestampTz now);
-static bool drop_attempt(void *argument);
 static ItemPointer place_of(const void *key, Size size);
 static bool pool_from_place(ItemPointer place, RsvPool *pool);
 static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
@@ -78,7 +68,8 @@ static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
  * add_units(pool text, count integer, labels text[], attributes jsonb[])
  *		-> (status, first_number, last_number)
  *
- * As many units as count says, or as labels or attributes has elements.
+ * As many units as count says, or as labels or attributes has elements. A counted
+ * pool has no numbers: there it is like adjust.
  */
 PG_FUNCTION_INFO_V1(rsv_add_units);
 Datum
@@ -96,6 +87,11 @@ rsv_add_units(PG_FUNCTION_ARGS)
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
 	rsv_require_writable("add_units");
+	if (pool.counted)
+	{
+		add_stock(fcinfo, &pool, &answer);
+		return (Datum) 0;
+	}
 	require_limited(&pool);
 	count = units_wanted(fcinfo, &described);
 
@@ -121,33 +117,6 @@ rsv_add_units(PG_FUNCTION_ARGS)
 	rsv_touch_freed(pool.pool_id, first, true);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("added"), range[1], range[2]},
 				   (bool[]) {false, false, false});
-	return (Datum) 0;
-}
-
-/*
- * drop_pool(pool text, force boolean) -> (status, pool)
- *
- * Refused while anybody has a live claim, unless forced: then holds are
- * released. Claims stay as history, and the name is free again.
- */
-PG_FUNCTION_INFO_V1(rsv_drop_pool);
-Datum
-rsv_drop_pool(PG_FUNCTION_ARGS)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	RsvPool pool;
-	RsvAnswer answer;
-	bool dropped;
-
-	rsv_answer_begin(&answer, fcinfo);
-	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
-	rsv_argument_required(fcinfo, 1, "force");
-	rsv_require_writable("drop_pool");
-	dropped = drop(&pool, PG_GETARG_BOOL(1), now);
-	rsv_answer_row(
-		&answer,
-		(Datum[]) {CStringGetTextDatum(dropped ? "dropped" : "in_use"), PointerGetDatum(pool.name)},
-		(bool[]) {false, false});
 	return (Datum) 0;
 }
 
@@ -227,6 +196,55 @@ rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 				 errhint("A counted pool has no numbers; create one with kind => 'numbered'.")));
 }
 
+void
+rsv_pool_require_counted(const RsvPool *pool, const char *function)
+{
+	if (!pool->counted)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s needs a counted pool, and \"%s\" is numbered", function,
+						rsv_text_display(pool->name)),
+				 errhint("Claim numbered units with claim_next or claim_unit.")));
+}
+
+/* Locks the pool's row against whoever changes the pool, and reads it anew. */
+void
+rsv_pool_lock(RsvPool *pool)
+{
+	Datum pool_id = Int32GetDatum(pool->pool_id);
+	text *name = pool->name;
+	RsvPlanSession session;
+
+	rsv_plan_begin(&session);
+	rsv_plan_run(RSV_PLAN_POOL_LOCK, &pool_id, NULL);
+	rsv_plan_end(&session);
+	rsv_pool_read(pool->pool_id, pool);
+	if (pool->dropped)
+		rsv_pool_refuse_unknown(name);
+}
+
+/* Why nobody can claim from this pool now, NULL if everybody can. */
+const char *
+rsv_pool_closed(const RsvPool *pool, TimestampTz now)
+{
+	if (now < pool->opens_at)
+		return "not_open";
+	if (now >= pool->closes_at)
+		return "closed";
+	return pool->paused ? "paused" : NULL;
+}
+
+/* When a hold made now ends. ttl NULL: the pool's, or the setting. */
+TimestampTz
+rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now)
+{
+	Interval setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
+
+	if (ttl == NULL)
+		ttl = pool->hold_ttl != NULL ? pool->hold_ttl : &setting;
+	return rsv_hold_end(now, ttl);
+}
+
 /* What people call a unit, NULL if nothing. */
 text *
 rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
@@ -267,10 +285,22 @@ rsv_pool_refuse_unknown(const text *name)
 			 errhint("Look for the name in reservation.pool_status, or create the pool.")));
 }
 
+/* add_units of a counted pool, whose units have no numbers and no descriptions */
+static void
+add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer)
+{
+	const char *status;
+
+	if (!PG_ARGISNULL(2) || !PG_ARGISNULL(3))
+		rsv_pool_require_numbered(pool, "add_units with labels or attributes");
+	status = rsv_account_grow(pool, rsv_argument_int32(fcinfo, 1, "count", 1, RSV_POOL_UNITS_MAX));
+	rsv_answer_row(answer, (Datum[]) {CStringGetTextDatum(status), (Datum) 0, (Datum) 0},
+				   (bool[]) {false, true, true});
+}
+
 static void
 require_limited(const RsvPool *pool)
 {
-	rsv_pool_require_numbered(pool, "add_units");
 	if (pool->open)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -327,49 +357,6 @@ element_count(FunctionCallInfo fcinfo, int argument, const char *what)
 				 errmsg("%s must be an array of one dimension, and not empty", what),
 				 errhint("Pass one element per unit, such as ARRAY['A 1', 'A 2'].")));
 	return count;
-}
-
-/* Drops the pool, or changes nothing and returns false if it is in use. */
-static bool
-drop(const RsvPool *pool, bool force, TimestampTz now)
-{
-	RsvPlanSession session;
-	Drop work = {.pool = pool, .force = force, .now = now};
-	bool dropped;
-
-	work.actor = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
-	rsv_plan_begin(&session);
-	dropped = rsv_attempt(drop_attempt, &work);
-	rsv_plan_end(&session);
-	return dropped;
-}
-
-/*
- * Taking every free unit and settling every hold waits for the calls under way,
- * whose outcome may be more of both; when nothing is left to take, there is
- * nothing to claim for those that come, and the answer is certain.
- */
-static bool
-drop_attempt(void *argument)
-{
-	const Drop *work = argument;
-	Datum values[] = {
-		Int32GetDatum(work->pool->pool_id),
-		TimestampTzGetDatum(work->now),
-		work->actor,
-		BoolGetDatum(work->force),
-	};
-
-	rsv_sequence_drop(work->pool);
-	if (rsv_plan_run(RSV_PLAN_POOL_DROP, values, NULL) != 1)
-		rsv_pool_refuse_unknown(work->pool->name);
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		rsv_plan_run(RSV_PLAN_CLAIMS_SETTLE, values, NULL);
-		rsv_plan_run(RSV_PLAN_UNITS_DELETE, values, NULL);
-	} while (rsv_plan_run(RSV_PLAN_POOL_REST, values, NULL) > 0);
-	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
 }
 
 static ItemPointer

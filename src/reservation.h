@@ -73,6 +73,8 @@ typedef struct RsvClaim
 	TimestampTz expires_at;
 	TimestampTz finalized_at; /* meaningful if finalized or refunded */
 	int64 quantity;
+	int64 taken;    /* what the claim began with, if more; else 0 */
+	int64 refunded; /* of quantity */
 	int32 pool_id;
 	int32 number; /* meaningful if numbered */
 	bool numbered;
@@ -144,6 +146,7 @@ typedef enum RsvTable
 	RSV_POOL,
 	RSV_AVAILABLE,
 	RSV_UNIT,
+	RSV_STOCK,
 	RSV_CLAIM,
 	RSV_REQUEST,
 	RSV_LOG
@@ -155,6 +158,8 @@ typedef enum RsvIndex
 	RSV_POOL_NAME,
 	RSV_AVAILABLE_PKEY,
 	RSV_UNIT_PKEY,
+	RSV_STOCK_PKEY,
+	RSV_STOCK_SPLIT,
 	RSV_CLAIM_PKEY,
 	RSV_CLAIM_LIVE,
 	RSV_CLAIM_EXPIRY,
@@ -175,8 +180,9 @@ typedef struct RsvScan
 	Relation table;
 	Relation index; /* NULL: one row version, by its place */
 	IndexScanDesc scan;
-	TupleTableSlot *slot; /* the row found; its memory lives until the next call */
-	Snapshot as_of;       /* NULL: committed rows and rows in flight */
+	TupleTableSlot *slot;    /* the row found; its memory lives until the next call */
+	Snapshot as_of;          /* NULL: committed rows and rows in flight */
+	ScanDirection direction; /* backward if the caller says so before the first row */
 	SnapshotData dirty;
 	TransactionId holder; /* in flight: who inserted or is deleting the row */
 } RsvScan;
@@ -197,6 +203,7 @@ extern Snapshot rsv_store_now(void);
 extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
 						   int nkeys);
+extern void rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
 extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
 extern bool rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid);
@@ -210,6 +217,7 @@ extern RsvWrite rsv_scan_delete(RsvScan *scan, TransactionId *holder);
 typedef enum RsvPlan
 {
 	RSV_PLAN_POOL_INSERT,
+	RSV_PLAN_POOL_LOCK,
 	RSV_PLAN_POOL_ALTER,
 	RSV_PLAN_POOL_GROW,
 	RSV_PLAN_POOL_DROP,
@@ -223,6 +231,7 @@ typedef enum RsvPlan
 	RSV_PLAN_CLAIMS_LIVE,
 	RSV_PLAN_CLAIMS_LIMIT,
 	RSV_PLAN_STOCK_INSERT,
+	RSV_PLAN_ACCOUNT_ENTRIES,
 	RSV_PLAN_CONTRADICTIONS,
 	RSV_PLANS
 } RsvPlan;
@@ -254,7 +263,8 @@ extern void rsv_lock(RsvLockSpace space, int32 pool_id, const text *name);
 extern bool rsv_lock_until(RsvLockSpace space, int32 pool_id, const text *name,
 						   TimestampTz deadline);
 extern void rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid);
-extern bool rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline);
+extern bool rsv_in_flight_wait(const RsvPool *pool, const RsvInFlight *in_flight,
+							   TimestampTz deadline, TimestampTz *now);
 
 /* identifier.c: claim ids */
 extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool_name);
@@ -265,6 +275,10 @@ extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
 extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
+extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);
+extern void rsv_pool_lock(RsvPool *pool);
+extern const char *rsv_pool_closed(const RsvPool *pool, TimestampTz now);
+extern TimestampTz rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now);
 extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 
 /* sequence.c: numbers that are never used twice */
@@ -274,14 +288,30 @@ extern int64 rsv_sequence_next(const RsvPool *pool);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
 /* ledger.c: rows of reservation.claim and of the log */
+typedef struct RsvEntry
+{
+	TimestampTz at;
+	int32 pool_id;
+	const pg_uuid_t *claim_id; /* NULL: of the pool itself */
+	int64 quantity;
+	int64 change; /* how much came back to the pool; below zero: was taken from it */
+	bool counted;
+	const char *event;
+	const text *request_id; /* NULL if none */
+	const text *reason;     /* NULL if none */
+} RsvEntry;
+
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern void rsv_claim_insert(const RsvClaim *claim);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
-extern void rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at,
-						  const text *request_id);
+extern void rsv_log(const RsvEntry *entry);
 extern RsvWrite rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder);
-extern void rsv_unit_free(const RsvClaim *claim);
+extern void rsv_claim_free(const RsvClaim *claim, int64 quantity);
+
+/* settle.c: what becomes of a claim */
+extern void rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim);
+extern bool rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry);
 
 /* marks.c: shared memory, by pool */
 typedef enum RsvCounter
@@ -397,6 +427,64 @@ extern RsvSupply rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *
 extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now,
 									  TimestampTz deadline);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
+
+/* slot.c: what a counted pool has left, in slots */
+
+/* Slots that a pool begins with, if it has as many units: see plan.c */
+#define RSV_SLOTS_FIRST 2
+
+/* A slot as it was met. */
+typedef struct RsvSlot
+{
+	int32 slot;
+	int64 quantity;
+	int64 added;
+	ItemPointerData tid;
+	TransactionId holder; /* in flight: whose */
+} RsvSlot;
+
+/*
+ * A way around the slots of a pool: downwards from one, then from the top down to
+ * it. Downwards, because then the newest version of a slot comes first, and the
+ * old ones, however many an old snapshot keeps, need not be looked at.
+ */
+typedef struct RsvRound
+{
+	int32 pool_id;
+	int32 start;
+	int32 at_most;
+	Snapshot as_of; /* NULL: committed rows and rows in flight */
+	bool wrapped;
+	bool begun;
+	RsvScan scan;
+} RsvRound;
+
+extern int rsv_stock_slots;
+extern void rsv_slot_give(int32 pool_id, int64 quantity, int64 added);
+extern void rsv_slot_spread(int32 pool_id, int64 quantity);
+extern int64 rsv_slot_available(const RsvPool *pool, TimestampTz now);
+extern int64 rsv_slot_added(const RsvPool *pool);
+extern int64 rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of);
+extern void rsv_slot_merge(int32 pool_id);
+extern void rsv_round_begin(RsvRound *round, int32 pool_id);
+extern bool rsv_round_next(RsvRound *round, RsvSlot *slot);
+extern void rsv_round_end(RsvRound *round);
+extern bool rsv_slot_last(int32 pool_id, RsvSlot *slot);
+extern RsvWrite rsv_slot_change(int32 pool_id, RsvSlot *slot, int64 quantity, int64 added,
+								TransactionId *holder);
+extern bool rsv_slot_delete(int32 pool_id, int32 number, int64 most);
+extern bool rsv_slot_may_split(int32 pool_id, TimestampTz now);
+extern void rsv_slot_split(int32 pool_id, int64 quantity);
+extern void rsv_slot_add(int64 *sum, int64 quantity);
+
+/* draw.c: taking from the slots */
+extern RsvSupply rsv_draw(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now,
+						  TimestampTz deadline, int64 *available);
+
+/* account.c: the balance of counted pools */
+extern const char *rsv_account_grow(RsvPool *pool, int64 count);
+extern void rsv_account_move_floor(const RsvPool *pool, int64 floor);
+extern void rsv_account_check_ceiling(const RsvPool *pool);
 
 /* limit.c: what one holder may have */
 extern bool rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline);

@@ -107,8 +107,7 @@ rsv_sequence_take(const RsvPool *pool, int32 count)
 	if (first + count - 1 > PG_INT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("pool \"%s\" has no room for %d more", rsv_text_display(pool->name),
-						count),
+				 errmsg("pool \"%s\" has no room for %d more", rsv_text_display(pool->name), count),
 				 errdetail("The next number is " INT64_FORMAT ", the highest possible is %d.",
 						   first, PG_INT32_MAX),
 				 errhint("Create another pool for the rest.")));

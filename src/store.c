@@ -30,6 +30,10 @@
 #include "compat.h"
 #include "layout.h"
 
+/* Conditions that a scan can have */
+#define RSV_KEYS_MAX 3
+
+static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static RsvWrite write_result(TM_Result result);
 static RsvWrite lock_row(Relation relation, ItemPointer tid, LockTupleMode mode,
 						 TransactionId *holder);
@@ -59,26 +63,16 @@ void
 rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys, int nkeys)
 {
 	RsvTableInfo *info = rsv_layout_table(rsv_layout_table_of(index));
-	ScanKeyData scan_keys[3];
+	ScanKeyData scan_keys[RSV_KEYS_MAX];
 	IndexScanDesc rows;
-	int column = 0;
 
-	Assert(nkeys >= 1);
-	Assert(nkeys <= (int) lengthof(scan_keys));
-
-	for (int i = 0; i < nkeys; i++)
-	{
-		if (keys[i].strategy != BTLessEqualStrategyNumber || i == 0 ||
-			keys[i - 1].strategy == BTEqualStrategyNumber)
-			column++;
-		ScanKeyInit(&scan_keys[i], column, keys[i].strategy, keys[i].procedure, keys[i].value);
-	}
-
+	index_keys(keys, nkeys, scan_keys);
 	CommandCounterIncrement();
 	scan->table = table_open(info->oid, NoLock);
 	scan->index = index_open(rsv_layout_index(index), RowExclusiveLock);
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->as_of = as_of;
+	scan->direction = ForwardScanDirection;
 	scan->holder = InvalidTransactionId;
 	InitDirtySnapshot(scan->dirty);
 
@@ -95,6 +89,32 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
 	rows->xs_want_itup = scan->as_of == NULL; /* for rsv_scan_ahead */
 	index_rescan(rows, scan_keys, nkeys, NULL, 0);
 	scan->scan = rows;
+}
+
+/* Starts the same scan anew, with other keys of the same shape. */
+void
+rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys)
+{
+	ScanKeyData scan_keys[RSV_KEYS_MAX];
+
+	index_keys(keys, nkeys, scan_keys);
+	index_rescan(scan->scan, scan_keys, nkeys, NULL, 0);
+}
+
+static void
+index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys)
+{
+	int column = 0;
+
+	Assert(nkeys >= 1);
+	Assert(nkeys <= RSV_KEYS_MAX);
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (keys[i].strategy != BTLessEqualStrategyNumber || i == 0 ||
+			keys[i - 1].strategy == BTEqualStrategyNumber)
+			column++;
+		ScanKeyInit(&scan_keys[i], column, keys[i].strategy, keys[i].procedure, keys[i].value);
+	}
 }
 
 /*
@@ -137,11 +157,11 @@ rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid)
 	return true;
 }
 
-/* Moves to the next row, all its columns in slot->tts_values. */
+/* Moves to the next row in the scan's direction, all its columns in slot->tts_values. */
 bool
 rsv_scan_next(RsvScan *scan)
 {
-	while (index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
+	while (index_getnext_slot(scan->scan, scan->direction, scan->slot))
 	{
 		if (scan->as_of == NULL)
 			scan->holder =
@@ -189,7 +209,8 @@ rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
 }
 
 /*
- * Replaces the row version at tid. RSV_CHANGED if it is no longer the newest;
+ * Replaces the row version at tid, which then says where the new one is.
+ * RSV_CHANGED if it is no longer the newest;
  * RSV_BUSY, with *holder if known, if that is not settled yet and the caller
  * does not want to wait.
  */
@@ -198,13 +219,14 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 				 TransactionId *holder)
 {
 	RsvTableInfo *info = rsv_layout_table(table);
-	Relation relation = rsv_layout_open(info);
+	Relation relation = table_open(info->oid, NoLock);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	TU_UpdateIndexes update_indexes = TU_None;
 	LockTupleMode mode;
 	TM_FailureData failure;
 	RsvWrite result = RSV_WRITTEN;
 
+	info->target->ri_RelationDesc = relation;
 	slot->tts_values = values;
 	slot->tts_isnull = nulls;
 	ExecStoreVirtualTuple(slot);
@@ -219,13 +241,19 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 		result = write_result(table_tuple_update(relation, tid, slot, GetCurrentCommandId(true),
 												 InvalidSnapshot, InvalidSnapshot, true, &failure,
 												 &mode, &update_indexes));
+	if (result == RSV_WRITTEN)
+		*tid = slot->tts_tid;
 	if (result == RSV_WRITTEN && update_indexes != TU_None)
+	{
+		(void) rsv_layout_open(info);
 		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);
+		rsv_layout_close(info);
+	}
 
 	ResetPerTupleExprContext(info->estate);
 	ExecDropSingleTupleTableSlot(slot);
-	rsv_layout_close(info);
+	table_close(relation, NoLock);
 	return result;
 }
 

@@ -1,0 +1,101 @@
+/*
+ * drop.c
+ *	  Dropping a pool, beside a running sale.
+ *
+ * Invariant: a pool that is dropped has no free unit, no stock and no hold; its
+ * claims stay as history.
+ *
+ * Claims read the pool's row without locking it, so marking it as dropped keeps
+ * nobody out. What does is taking every free unit and settling every hold: the
+ * only locks that a claim respects.
+ *
+ * Locks: the pool's row, every free unit or slot, every hold of the pool.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "reservation.h"
+
+typedef struct Drop
+{
+	const RsvPool *pool;
+	bool force;
+	TimestampTz now;
+	Datum actor;
+} Drop;
+
+static bool drop(const RsvPool *pool, bool force, TimestampTz now);
+static bool drop_attempt(void *argument);
+
+/*
+ * drop_pool(pool text, force boolean) -> (status, pool)
+ *
+ * Refused while anybody has a live claim, unless forced: then holds are
+ * released. Claims stay as history, and the name is free again.
+ */
+PG_FUNCTION_INFO_V1(rsv_drop_pool);
+Datum
+rsv_drop_pool(PG_FUNCTION_ARGS)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	RsvPool pool;
+	RsvAnswer answer;
+	bool dropped;
+
+	rsv_answer_begin(&answer, fcinfo);
+	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
+	rsv_argument_required(fcinfo, 1, "force");
+	rsv_require_writable("drop_pool");
+	dropped = drop(&pool, PG_GETARG_BOOL(1), now);
+	rsv_answer_row(
+		&answer,
+		(Datum[]) {CStringGetTextDatum(dropped ? "dropped" : "in_use"), PointerGetDatum(pool.name)},
+		(bool[]) {false, false});
+	return (Datum) 0;
+}
+
+/* Drops the pool, or changes nothing and returns false if it is in use. */
+static bool
+drop(const RsvPool *pool, bool force, TimestampTz now)
+{
+	RsvPlanSession session;
+	Drop work = {.pool = pool, .force = force, .now = now};
+	bool dropped;
+
+	work.actor = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
+	rsv_plan_begin(&session);
+	dropped = rsv_attempt(drop_attempt, &work);
+	rsv_plan_end(&session);
+	return dropped;
+}
+
+/*
+ * Taking every free unit and settling every hold waits for the calls under way,
+ * whose outcome may be more of both; when nothing is left to take, there is
+ * nothing to claim for those that come, and the answer is certain.
+ */
+static bool
+drop_attempt(void *argument)
+{
+	const Drop *work = argument;
+	Datum values[] = {
+		Int32GetDatum(work->pool->pool_id),
+		TimestampTzGetDatum(work->now),
+		work->actor,
+		BoolGetDatum(work->force),
+	};
+
+	rsv_sequence_drop(work->pool);
+	if (rsv_plan_run(RSV_PLAN_POOL_DROP, values, NULL) != 1)
+		rsv_pool_refuse_unknown(work->pool->name);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		rsv_plan_run(RSV_PLAN_CLAIMS_SETTLE, values, NULL);
+		rsv_plan_run(RSV_PLAN_UNITS_DELETE, values, NULL);
+	} while (rsv_plan_run(RSV_PLAN_POOL_REST, values, NULL) > 0);
+	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
+}
