@@ -2,6 +2,7 @@
 #
 #   make demo    watch it work on a throw-away server; on Debian, installs what is missing
 #   make bench   what a claim costs, beside the ways without this extension
+#   make profile how many instructions a call costs, and where they go
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
 #   make, make install, make installcheck: as for any extension, against your own server
 
@@ -45,6 +46,9 @@ demo:
 bench:
 	test/setup bench && test/benchmark
 
+profile:
+	test/setup profile && test/profile
+
 test:
 	test/setup test && test/run $(TIER)
 
@@ -83,4 +87,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench test lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench profile test lint $(addprefix lint-,$(LINTS)) dist

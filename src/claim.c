@@ -219,7 +219,7 @@ compare_holds(const ListCell *a, const ListCell *b)
 static void
 give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer)
 {
-	Snapshot as_of = rsv_store_now();
+	Snapshot as_of = pool->labelled ? rsv_store_now() : NULL;
 	RsvClaim hold = {
 		.claimed_at = order->now,
 		.expires_at = rsv_pool_hold_end(pool, order->ttl, order->now),
@@ -242,7 +242,8 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 		answer_claim("claimed", pool, &hold, as_of, answer);
 	}
 	rsv_limit_check_again(pool, claim_ids, order->count);
-	rsv_store_forget(as_of);
+	if (as_of != NULL)
+		rsv_store_forget(as_of);
 }
 
 /* Answers with a refusal; available < 0: it has to be counted. */
