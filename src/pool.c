@@ -64,6 +64,7 @@ typedef struct Drop
 
 static ItemPointerData places[PLACES];
 
+static void add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer);
 static void require_limited(const RsvPool *pool);
 static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
 static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
@@ -78,7 +79,8 @@ static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
  * add_units(pool text, count integer, labels text[], attributes jsonb[])
  *		-> (status, first_number, last_number)
  *
- * As many units as count says, or as labels or attributes has elements.
+ * As many units as count says, or as labels or attributes has elements. A counted
+ * pool has no numbers: there it is like adjust.
  */
 PG_FUNCTION_INFO_V1(rsv_add_units);
 Datum
@@ -96,6 +98,11 @@ rsv_add_units(PG_FUNCTION_ARGS)
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
 	rsv_require_writable("add_units");
+	if (pool.counted)
+	{
+		add_stock(fcinfo, &pool, &answer);
+		return (Datum) 0;
+	}
 	require_limited(&pool);
 	count = units_wanted(fcinfo, &described);
 
@@ -230,6 +237,55 @@ rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 				 "A counted pool has no numbers; create one with kind => 'numbered'.")));
 }
 
+void
+rsv_pool_require_counted(const RsvPool *pool, const char *function)
+{
+	if (!pool->counted)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s needs a counted pool, and \"%s\" is numbered", function,
+						rsv_text_display(pool->name)),
+				 errhint("Claim numbered units with claim_next or claim_unit.")));
+}
+
+/* Locks the pool's row against whoever changes the pool, and reads it anew. */
+void
+rsv_pool_lock(RsvPool *pool)
+{
+	Datum pool_id = Int32GetDatum(pool->pool_id);
+	text *name = pool->name;
+	RsvPlanSession session;
+
+	rsv_plan_begin(&session);
+	rsv_plan_run(RSV_PLAN_POOL_LOCK, &pool_id, NULL);
+	rsv_plan_end(&session);
+	rsv_pool_read(pool->pool_id, pool);
+	if (pool->dropped)
+		rsv_pool_refuse_unknown(name);
+}
+
+/* Why nobody can claim from this pool now, NULL if everybody can. */
+const char *
+rsv_pool_closed(const RsvPool *pool, TimestampTz now)
+{
+	if (now < pool->opens_at)
+		return "not_open";
+	if (now >= pool->closes_at)
+		return "closed";
+	return pool->paused ? "paused" : NULL;
+}
+
+/* When a hold made now ends. ttl NULL: the pool's, or the setting. */
+TimestampTz
+rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now)
+{
+	Interval setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
+
+	if (ttl == NULL)
+		ttl = pool->hold_ttl != NULL ? pool->hold_ttl : &setting;
+	return rsv_hold_end(now, ttl);
+}
+
 /* What people call a unit, NULL if nothing. */
 text *
 rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
@@ -259,10 +315,23 @@ rsv_pool_refuse_unknown(const text *name)
 			 "Look for the name in reservation.pool_status, or create the pool.")));
 }
 
+/* add_units of a counted pool, whose units have no numbers and no descriptions */
+static void
+add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer)
+{
+	const char *status;
+
+	if (!PG_ARGISNULL(2) || !PG_ARGISNULL(3))
+		rsv_pool_require_numbered(pool, "add_units with labels or attributes");
+	status =
+		rsv_account_grow(pool, rsv_argument_int32(fcinfo, 1, "count", 1, RSV_POOL_UNITS_MAX));
+	rsv_answer_row(answer, (Datum[]) {CStringGetTextDatum(status), (Datum) 0, (Datum) 0},
+				   (bool[]) {false, true, true});
+}
+
 static void
 require_limited(const RsvPool *pool)
 {
-	rsv_pool_require_numbered(pool, "add_units");
 	if (pool->open)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -52,6 +52,9 @@ typedef struct TableInfo
 	Oid *index_oids;
 } TableInfo;
 
+/* Conditions that a scan can have */
+#define RSV_KEYS_MAX 3
+
 /* The indexes that scans use. */
 typedef struct IndexName
 {
@@ -64,9 +67,10 @@ static TableInfo tables[] = {
 	[RSV_POOL] = {"pool", 16},
 	[RSV_AVAILABLE] = {"available", 2},
 	[RSV_UNIT] = {"unit", 4},
-	[RSV_CLAIM] = {"claim", 10},
+	[RSV_STOCK] = {"stock", 4},
+	[RSV_CLAIM] = {"claim", 12},
 	[RSV_REQUEST] = {"request", 6},
-	[RSV_LOG] = {"log", 8},
+	[RSV_LOG] = {"log", 10},
 };
 
 static IndexName indexes[] = {
@@ -74,6 +78,8 @@ static IndexName indexes[] = {
 	[RSV_POOL_NAME] = {"pool_name", RSV_POOL},
 	[RSV_AVAILABLE_PKEY] = {"available_pkey", RSV_AVAILABLE},
 	[RSV_UNIT_PKEY] = {"unit_pkey", RSV_UNIT},
+	[RSV_STOCK_PKEY] = {"stock_pkey", RSV_STOCK},
+	[RSV_STOCK_SPLIT] = {"stock_split", RSV_STOCK},
 	[RSV_CLAIM_PKEY] = {"claim_pkey", RSV_CLAIM},
 	[RSV_CLAIM_LIVE] = {"claim_live", RSV_CLAIM},
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
@@ -81,6 +87,7 @@ static IndexName indexes[] = {
 	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
 };
 
+static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static Oid named_relation(const char *name);
 static TableInfo *table_info(RsvTable table);
 static void table_learn(TableInfo *info);
@@ -140,25 +147,15 @@ void
 rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys, int nkeys)
 {
 	TableInfo *info = table_info(indexes[index].table);
-	ScanKeyData scan_keys[3];
-	int column = 0;
+	ScanKeyData scan_keys[RSV_KEYS_MAX];
 
-	Assert(nkeys >= 1);
-	Assert(nkeys <= (int) lengthof(scan_keys));
-
-	for (int i = 0; i < nkeys; i++)
-	{
-		if (keys[i].strategy != BTLessEqualStrategyNumber || i == 0 ||
-			keys[i - 1].strategy == BTEqualStrategyNumber)
-			column++;
-		ScanKeyInit(&scan_keys[i], column, keys[i].strategy, keys[i].procedure, keys[i].value);
-	}
-
+	index_keys(keys, nkeys, scan_keys);
 	CommandCounterIncrement();
 	scan->table = table_open(info->oid, NoLock);
 	scan->index = index_open(indexes[index].oid, RowExclusiveLock);
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->as_of = as_of;
+	scan->direction = ForwardScanDirection;
 	scan->holder = InvalidTransactionId;
 	InitDirtySnapshot(scan->dirty);
 
@@ -173,6 +170,32 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
 	scan->scan = index_beginscan(scan->table, scan->index, as_of, NULL, nkeys, 0);
 	scan->scan->xs_want_itup = scan->as_of == NULL; /* for rsv_scan_ahead */
 	index_rescan(scan->scan, scan_keys, nkeys, NULL, 0);
+}
+
+/* Starts the same scan anew, with other keys of the same shape. */
+void
+rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys)
+{
+	ScanKeyData scan_keys[RSV_KEYS_MAX];
+
+	index_keys(keys, nkeys, scan_keys);
+	index_rescan(scan->scan, scan_keys, nkeys, NULL, 0);
+}
+
+static void
+index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys)
+{
+	int column = 0;
+
+	Assert(nkeys >= 1);
+	Assert(nkeys <= RSV_KEYS_MAX);
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (keys[i].strategy != BTLessEqualStrategyNumber || i == 0 ||
+			keys[i - 1].strategy == BTEqualStrategyNumber)
+			column++;
+		ScanKeyInit(&scan_keys[i], column, keys[i].strategy, keys[i].procedure, keys[i].value);
+	}
 }
 
 /*
@@ -216,11 +239,11 @@ rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid)
 	return true;
 }
 
-/* Moves to the next row, all its columns in slot->tts_values. */
+/* Moves to the next row in the scan's direction, all its columns in slot->tts_values. */
 bool
 rsv_scan_next(RsvScan *scan)
 {
-	while (index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
+	while (index_getnext_slot(scan->scan, scan->direction, scan->slot))
 	{
 		if (scan->as_of == NULL)
 			scan->holder =
@@ -268,7 +291,8 @@ rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
 }
 
 /*
- * Replaces the row version at tid. RSV_CHANGED if it is no longer the newest;
+ * Replaces the row version at tid, which then says where the new one is.
+ * RSV_CHANGED if it is no longer the newest;
  * RSV_BUSY, with *holder if known, if that is not settled yet and the caller
  * does not want to wait.
  */
@@ -299,6 +323,8 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 		result = write_result(table_tuple_update(relation, tid, slot, GetCurrentCommandId(true),
 												 InvalidSnapshot, InvalidSnapshot, true, &failure,
 												 &mode, &update_indexes));
+	if (result == RSV_WRITTEN)
+		*tid = slot->tts_tid;
 	if (result == RSV_WRITTEN && update_indexes != TU_None)
 		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);
