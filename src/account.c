@@ -68,12 +68,11 @@ rsv_adjust(PG_FUNCTION_ARGS)
 	status = adjust(&pool, delta, "adjusted", &now, request.request_id, reason);
 	if (strcmp(status, "adjusted") == 0)
 		rsv_request_keep(&request, &answer);
-	rsv_answer_row(&answer,
-				   (Datum[]) {CStringGetTextDatum(status), PointerGetDatum(pool.name),
-							  Int64GetDatum(delta),
-							  Int64GetDatum(rsv_slot_available(&pool, now) + pool.floor),
-							  BoolGetDatum(false)},
-				   (bool[]) {false, false, false, false, false});
+	rsv_answer_row(
+		&answer,
+		(Datum[]) {CStringGetTextDatum(status), PointerGetDatum(pool.name), Int64GetDatum(delta),
+				   Int64GetDatum(rsv_slot_available(&pool, now) + pool.floor), BoolGetDatum(false)},
+		(bool[]) {false, false, false, false, false});
 	rsv_request_save(&request, &answer, now);
 	return (Datum) 0;
 }
@@ -192,7 +191,7 @@ adjust(RsvPool *pool, int64 delta, const char *event, TimestampTz *now, const te
 	if (delta < 0)
 		status = take_out(pool, -delta, true, now);
 	else if (has_room(pool, delta, *now))
-		rsv_slot_give(pool->pool_id, delta, delta);
+		rsv_slot_spread(pool->pool_id, delta);
 	else
 		status = "over_ceiling";
 	if (strcmp(status, "adjusted") != 0)
@@ -255,7 +254,7 @@ take_out(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now)
 {
 	int64 available;
 
-	switch (rsv_slot_take(pool, quantity, adjust, now, rsv_wait_deadline(NULL, *now), &available))
+	switch (rsv_draw(pool, quantity, adjust, now, rsv_wait_deadline(NULL, *now), &available))
 	{
 		case RSV_TAKEN:
 			return "adjusted";

@@ -200,8 +200,7 @@ rsv_pool_find(const text *name, RsvPool *pool)
 	int size = VARSIZE_ANY_EXHDR(name);
 	ItemPointer place = place_of(VARDATA_ANY(name), size);
 
-	if (pool_from_place(place, pool) && !pool->dropped &&
-		VARSIZE_ANY_EXHDR(pool->name) == size &&
+	if (pool_from_place(place, pool) && !pool->dropped && VARSIZE_ANY_EXHDR(pool->name) == size &&
 		memcmp(VARDATA_ANY(pool->name), VARDATA_ANY(name), size) == 0)
 		return;
 	if (!pool_from_index(RSV_POOL_NAME, &key, pool, place))
@@ -228,13 +227,11 @@ void
 rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 {
 	if (pool->counted)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("%s needs a numbered pool, and \"%s\" is counted", function,
-					rsv_text_display(pool->name)),
-			 errhint(
-				 "A counted pool has no numbers; create one with kind => 'numbered'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s needs a numbered pool, and \"%s\" is counted", function,
+						rsv_text_display(pool->name)),
+				 errhint("A counted pool has no numbers; create one with kind => 'numbered'.")));
 }
 
 void
@@ -307,12 +304,10 @@ rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
 void
 rsv_pool_refuse_unknown(const text *name)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_UNDEFINED_OBJECT),
-		 errmsg("pool \"%s\" does not exist", rsv_text_display(name)),
-		 errhint(
-			 "Look for the name in reservation.pool_status, or create the pool.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("pool \"%s\" does not exist", rsv_text_display(name)),
+			 errhint("Look for the name in reservation.pool_status, or create the pool.")));
 }
 
 /* add_units of a counted pool, whose units have no numbers and no descriptions */
@@ -323,8 +318,7 @@ add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer)
 
 	if (!PG_ARGISNULL(2) || !PG_ARGISNULL(3))
 		rsv_pool_require_numbered(pool, "add_units with labels or attributes");
-	status =
-		rsv_account_grow(pool, rsv_argument_int32(fcinfo, 1, "count", 1, RSV_POOL_UNITS_MAX));
+	status = rsv_account_grow(pool, rsv_argument_int32(fcinfo, 1, "count", 1, RSV_POOL_UNITS_MAX));
 	rsv_answer_row(answer, (Datum[]) {CStringGetTextDatum(status), (Datum) 0, (Datum) 0},
 				   (bool[]) {false, true, true});
 }

@@ -56,11 +56,11 @@ rsv_refund(PG_FUNCTION_ARGS)
 		rsv_request_keep(&request, &answer);
 	rsv_answer_row(
 		&answer,
-		(Datum[]) {CStringGetTextDatum(status), UUIDPGetDatum(claim_id),
-				   Int64GetDatum(refunded ? quantity : 0),
-				   Int64GetDatum(
-					   claim.state == RSV_FINALIZED ? claim.quantity - claim.refunded : 0),
-				   BoolGetDatum(replayed)},
+		(Datum[]) {
+			CStringGetTextDatum(status), UUIDPGetDatum(claim_id),
+			Int64GetDatum(refunded ? quantity : 0),
+			Int64GetDatum(claim.state == RSV_FINALIZED ? claim.quantity - claim.refunded : 0),
+			BoolGetDatum(replayed)},
 		(bool[]) {false, false, false, false, false});
 	rsv_request_save(&request, &answer, now);
 	return (Datum) 0;

@@ -171,8 +171,7 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	 RsvAnswer *answer)
 {
 	int64 available = 0;
-	RsvSupply supply =
-		rsv_slot_take(pool, order->quantity, false, &order->now, deadline, &available);
+	RsvSupply supply = rsv_draw(pool, order->quantity, false, &order->now, deadline, &available);
 	RsvClaim claim = {
 		.claimed_at = order->now,
 		.finalized_at = order->now,
@@ -188,8 +187,7 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 		refuse(order, pool, supply == RSV_GONE ? "insufficient" : "busy", available, answer);
 		return;
 	}
-	claim.expires_at =
-		order->charge ? DT_NOEND : rsv_pool_hold_end(pool, order->ttl, order->now);
+	claim.expires_at = order->charge ? DT_NOEND : rsv_pool_hold_end(pool, order->ttl, order->now);
 	rsv_identifier_make(&claim.claim_id, order->now, pool->name);
 	rsv_claim_insert(&claim);
 	if (order->charge)

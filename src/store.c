@@ -301,7 +301,7 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 				 TransactionId *holder)
 {
 	TableInfo *info = table_info(table);
-	Relation relation = target_open(info);
+	Relation relation = table_open(info->oid, NoLock);
 	TupleTableSlot *slot =
 		MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	TU_UpdateIndexes update_indexes = TU_None;
@@ -309,6 +309,7 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 	TM_FailureData failure;
 	RsvWrite result = RSV_WRITTEN;
 
+	info->target->ri_RelationDesc = relation;
 	slot->tts_values = values;
 	slot->tts_isnull = nulls;
 	ExecStoreVirtualTuple(slot);
@@ -326,12 +327,16 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 	if (result == RSV_WRITTEN)
 		*tid = slot->tts_tid;
 	if (result == RSV_WRITTEN && update_indexes != TU_None)
+	{
+		(void) target_open(info);
 		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);
+		target_close(info);
+	}
 
 	ResetPerTupleExprContext(info->estate);
 	ExecDropSingleTupleTableSlot(slot);
-	target_close(info);
+	table_close(relation, NoLock);
 	return result;
 }
 
