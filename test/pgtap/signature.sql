@@ -138,7 +138,7 @@ SELECT is(pg_temp.columns('reservation.pool_status'),
 SELECT is(pg_temp.columns('reservation.claims'),
     'claim_id uuid, pool text, number integer, label text, quantity bigint, holder text, state text, '
     'claimed_at timestamp with time zone, expires_at timestamp with time zone, finalized_at timestamp with time zone, '
-    'request_id text', 'columns of claims');
+    'request_id text, refunded bigint', 'columns of claims');
 SELECT is(pg_temp.columns('reservation.entries'),
     'pool_id integer, pool text, at timestamp with time zone, place integer, event text, claim_id uuid, amount bigint, holder text, '
     'actor text, reason text, request_id text', 'columns of entries');
