@@ -16,12 +16,12 @@ SELECT status, quantity FROM reservation.take('limited', 'ann', 2);
 SELECT status, available FROM reservation.take('limited', 'ann', 9223372036854775807);
 
 -- window and pause
-SELECT status FROM reservation.create_pool('later', 5, 'counted', opens_at => '2999-01-01 00:00+00');
-SELECT status, available FROM reservation.take('later', 'ann');
-SELECT status FROM reservation.alter_pool('later', opens_at => '2000-01-01 00:00+00', paused => true);
-SELECT status, available FROM reservation.take('later', 'ann');
-SELECT status FROM reservation.alter_pool('later', paused => false, closes_at => '2001-01-01 00:00+00');
-SELECT status, available FROM reservation.take('later', 'ann');
+SELECT status FROM reservation.create_pool('tee later', 5, 'counted', opens_at => '2999-01-01 00:00+00');
+SELECT status, available FROM reservation.take('tee later', 'ann');
+SELECT status FROM reservation.alter_pool('tee later', opens_at => '2000-01-01 00:00+00', paused => true);
+SELECT status, available FROM reservation.take('tee later', 'ann');
+SELECT status FROM reservation.alter_pool('tee later', paused => false, closes_at => '2001-01-01 00:00+00');
+SELECT status, available FROM reservation.take('tee later', 'ann');
 
 -- dropped
 SELECT status FROM reservation.drop_pool('limited');
