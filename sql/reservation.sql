@@ -126,6 +126,7 @@ CREATE TABLE reservation.claim (
     state text COLLATE "C" NOT NULL,
     holder text COLLATE "C" NOT NULL,
     request_id text COLLATE "C",
+    limited boolean NOT NULL DEFAULT false,
     taken bigint,
     refunded bigint,
     CONSTRAINT claim_pkey PRIMARY KEY (claim_id),
@@ -138,7 +139,8 @@ CREATE TABLE reservation.claim (
 CREATE UNIQUE INDEX claim_live ON reservation.claim (pool_id, number)
     WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized');
 CREATE INDEX claim_expiry ON reservation.claim (pool_id, expires_at) WHERE state = 'held';
-CREATE INDEX claim_holder ON reservation.claim (holder, pool_id) WHERE state = 'held' OR state = 'finalized';
+CREATE INDEX claim_holder ON reservation.claim (holder, pool_id)
+    WHERE limited AND (state = 'held' OR state = 'finalized');
 CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL;
 COMMENT ON TABLE reservation.claim IS 'who got what: one row per claim, never deleted';
 COMMENT ON COLUMN reservation.claim.claim_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
@@ -151,6 +153,7 @@ COMMENT ON COLUMN reservation.claim.number IS 'the number of the unit, NULL for 
 COMMENT ON COLUMN reservation.claim.state IS 'held, finalized, released, lapsed or refunded';
 COMMENT ON COLUMN reservation.claim.holder IS 'who has it, in the application''s own terms';
 COMMENT ON COLUMN reservation.claim.request_id IS 'idempotency key of the call that made the claim';
+COMMENT ON COLUMN reservation.claim.limited IS 'true if the pool has per_holder: the claim counts for its holder';
 COMMENT ON COLUMN reservation.claim.taken IS 'units it began with, if it was finalized for fewer';
 COMMENT ON COLUMN reservation.claim.refunded IS 'units refunded so far; NULL: none';
 COMMENT ON CONSTRAINT claim_pkey ON reservation.claim IS 'a claim id is given out once';
@@ -159,7 +162,7 @@ COMMENT ON CONSTRAINT claim_finalized_at ON reservation.claim IS 'finalized clai
 COMMENT ON CONSTRAINT claim_quantity ON reservation.claim IS 'a claim is for at least one, for no more than was taken, and no more than that is refunded';
 COMMENT ON INDEX reservation.claim_live IS 'no unit is held or sold twice';
 COMMENT ON INDEX reservation.claim_expiry IS 'finds the holds that have lapsed';
-COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has';
+COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it';
 COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account, in order';
 
 CREATE TABLE reservation.request (
@@ -440,6 +443,12 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
     WHERE (p.kind = 'numbered') <> (c.number IS NOT NULL)
     UNION ALL
+    SELECT p.pool, 'a live claim is not counted for the limit of its holder', 'limited', c.claim_id::text,
+        'Set limited in reservation.claim.'
+    FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
+    WHERE p.per_holder IS NOT NULL AND p.dropped_at IS NULL AND NOT c.limited
+        AND (c.state = 'held' OR c.state = 'finalized')
+    UNION ALL
     SELECT p.pool, 'a dropped pool has holds', '0', count(*)::text, 'Release them.'
     FROM reservation.pool p JOIN reservation.claim c USING (pool_id)
     WHERE p.dropped_at IS NOT NULL AND c.state = 'held'
@@ -638,6 +647,40 @@ CREATE FUNCTION reservation.verify(pool text DEFAULT NULL)
 COMMENT ON FUNCTION reservation.verify IS 'Checks the books of one pool, or of all, and returns a row for each thing that is wrong: none when all is right. Reads what is true now, at every isolation level. Safe beside a running sale.
 Errors: 42704 unknown pool.
 Locks: none. Works on a standby.';
+
+CREATE FUNCTION reservation.stats_by_id()
+    RETURNS TABLE (pool_id integer, since timestamptz, claims bigint, hint_hits bigint, walks bigint, gone bigint, busy bigint,
+        replays bigint, lapses bigint, waits bigint, waited_us bigint)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_stats_by_id';
+COMMENT ON FUNCTION reservation.stats_by_id IS 'What the view stats reads: counters in shared memory, one row per pool that has any. No rows without shared_preload_libraries.
+Errors: none.
+Locks: none. Works on a standby.';
+
+CREATE FUNCTION reservation.reset_stats()
+    RETURNS TABLE (status text, pools integer)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_reset_stats';
+COMMENT ON FUNCTION reservation.reset_stats IS 'Lets the counters of the view stats start from zero, in this database.
+Status: reset, with the number of pools that had counters.
+Errors: none.
+Locks: none. A retry resets again.';
+
+CREATE VIEW reservation.stats AS
+    SELECT p.pool, s.since, s.claims, s.hint_hits, s.walks, s.gone, s.busy, s.replays, s.lapses, s.waits,
+        make_interval(secs => s.waited_us / 1000000.0) AS waited
+    FROM reservation.stats_by_id() s JOIN reservation.pool p USING (pool_id)
+    WHERE p.dropped_at IS NULL;
+COMMENT ON VIEW reservation.stats IS 'what happened to each pool since its counters began, also in transactions that rolled back; empty without shared_preload_libraries';
+COMMENT ON COLUMN reservation.stats.pool IS 'name of the pool';
+COMMENT ON COLUMN reservation.stats.since IS 'when the counters of this pool began: at a restart, a reset, or when the pool got its place in shared memory back';
+COMMENT ON COLUMN reservation.stats.claims IS 'holds written';
+COMMENT ON COLUMN reservation.stats.hint_hits IS 'units tried straight from their place, without a walk';
+COMMENT ON COLUMN reservation.stats.walks IS 'walks over the free units';
+COMMENT ON COLUMN reservation.stats.gone IS 'answers sold_out and taken';
+COMMENT ON COLUMN reservation.stats.busy IS 'answers busy, because other transactions had their hand on what was left';
+COMMENT ON COLUMN reservation.stats.replays IS 'first answers given again for a request id';
+COMMENT ON COLUMN reservation.stats.lapses IS 'holds ended because their time was over';
+COMMENT ON COLUMN reservation.stats.waits IS 'times that a call waited for unfinished transactions';
+COMMENT ON COLUMN reservation.stats.waited IS 'how long these were in all';
 
 CREATE FUNCTION reservation.grant_access(role regrole, level text)
     RETURNS TABLE (status text, role regrole, level text)

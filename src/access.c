@@ -16,8 +16,12 @@
 
 /* What each level adds, as it stands between GRANT and TO. */
 static const char *const read_grants[] = {
-	"USAGE ON SCHEMA reservation", "SELECT ON reservation.pool_status, reservation.units",
-	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify", NULL};
+	"USAGE ON SCHEMA reservation",
+	"SELECT ON reservation.pool_status, reservation.units,"
+	" reservation.stats",
+	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify,"
+	" reservation.stats_by_id",
+	NULL};
 static const char *const claim_grants[] = {
 	"SELECT ON reservation.claims",
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
@@ -26,7 +30,8 @@ static const char *const claim_grants[] = {
 	NULL};
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
-	" reservation.adjust, reservation.drop_pool, reservation.grant_access",
+	" reservation.adjust, reservation.drop_pool, reservation.grant_access,"
+	" reservation.reset_stats",
 	NULL};
 static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};
 static const char *const level_names[] = {"read", "claim", "admin"};

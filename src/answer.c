@@ -9,8 +9,8 @@
  * DateStyle changes what a later session reads. The convention that makes it
  * work: a boolean column "replayed" is false the first time and true after.
  *
- * Memory: the rows live in the tuplestore that the executor owns, the copy in
- * the caller's context.
+ * Memory: the rows live with whoever made the call (call.c), else in the
+ * tuplestore that the executor owns; the copy in the caller's context.
  */
 #include "postgres.h"
 
@@ -25,6 +25,8 @@
 
 #include "reservation.h"
 
+static TupleDesc columns_of(RsvAnswer *answer);
+static void put(RsvAnswer *answer, const Datum *values, const bool *nulls);
 static char *column_text(Oid type, Datum value);
 static bool column_read(Form_pg_attribute column, JsonbContainer *row, Datum *value);
 
@@ -32,9 +34,9 @@ static bool column_read(Form_pg_attribute column, JsonbContainer *row, Datum *va
 void
 rsv_answer_begin(RsvAnswer *answer, FunctionCallInfo fcinfo)
 {
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	answer->result = (ReturnSetInfo *) fcinfo->resultinfo;
-	answer->json = NULL;
+	*answer = (RsvAnswer) {.fcinfo = fcinfo, .call = rsv_call_of(fcinfo)};
+	if (answer->call == NULL)
+		InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 }
 
 /* From here on, rows are also kept for those who ask again. */
@@ -47,14 +49,14 @@ rsv_answer_keep(RsvAnswer *answer)
 void
 rsv_answer_row(RsvAnswer *answer, const Datum *values, const bool *nulls)
 {
-	TupleDesc columns = answer->result->setDesc;
+	TupleDesc columns;
 	bool first = true;
 
-	tuplestore_putvalues(answer->result->setResult, columns, unconstify(Datum *, values),
-						 unconstify(bool *, nulls));
+	put(answer, values, nulls);
 	if (answer->json == NULL)
 		return;
 
+	columns = columns_of(answer);
 	appendStringInfoChar(answer->json, answer->json->len == 0 ? '[' : ',');
 	for (int i = 0; i < columns->natts; i++)
 	{
@@ -85,7 +87,7 @@ rsv_answer_kept(RsvAnswer *answer)
 void
 rsv_answer_repeat(RsvAnswer *answer, Datum kept)
 {
-	TupleDesc columns = answer->result->setDesc;
+	TupleDesc columns = columns_of(answer);
 	Jsonb *rows = DatumGetJsonbP(kept);
 	int nrows = JB_ROOT_COUNT(rows);
 	Datum *values = palloc(sizeof(Datum) * columns->natts);
@@ -108,8 +110,31 @@ rsv_answer_repeat(RsvAnswer *answer, Datum kept)
 			else
 				nulls[i] = !column_read(column, object->val.binary.data, &values[i]);
 		}
-		tuplestore_putvalues(answer->result->setResult, columns, values, nulls);
+		put(answer, values, nulls);
 	}
+}
+
+/* The columns of the function, which a call that is a whole query has to look up. */
+static TupleDesc
+columns_of(RsvAnswer *answer)
+{
+	if (answer->columns == NULL && answer->call == NULL)
+		answer->columns = ((ReturnSetInfo *) answer->fcinfo->resultinfo)->setDesc;
+	else if (answer->columns == NULL)
+		(void) get_call_result_type(answer->fcinfo, NULL, &answer->columns);
+	return answer->columns;
+}
+
+static void
+put(RsvAnswer *answer, const Datum *values, const bool *nulls)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) answer->fcinfo->resultinfo;
+
+	if (answer->call != NULL)
+		rsv_call_row(answer->call, values, nulls);
+	else
+		tuplestore_putvalues(result->setResult, result->setDesc, unconstify(Datum *, values),
+							 unconstify(bool *, nulls));
 }
 
 static char *

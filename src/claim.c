@@ -154,6 +154,8 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	else
 		supply = rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available);
 
+	if (supply != RSV_TAKEN)
+		rsv_stats_add(pool->pool_id, supply == RSV_GONE ? RSV_COUNT_GONE : RSV_COUNT_BUSY, 1);
 	if (supply == RSV_UNDECIDED)
 		refuse(order, pool, "busy", available, answer);
 	else if (supply == RSV_GONE)
@@ -227,15 +229,19 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 		.state = RSV_HELD,
 		.holder = order->holder,
 		.request_id = order->request_id,
+		.limited = pool->per_holder > 0,
 	};
+	pg_uuid_t *claim_ids = palloc(sizeof(pg_uuid_t) * order->count);
 
 	for (int i = 0; i < order->count; i++)
 	{
 		rsv_identifier_make(&hold.claim_id, order->now, pool->name);
 		hold.number = numbers[i];
 		rsv_claim_insert(&hold);
+		claim_ids[i] = hold.claim_id;
 		answer_claim("claimed", pool, &hold, as_of, answer);
 	}
+	rsv_limit_check_again(pool, claim_ids, order->count);
 	rsv_store_forget(as_of);
 }
 

@@ -20,6 +20,14 @@ typedef bool TU_UpdateIndexes;
 	(ExecInsertIndexTuples)(rri, slot, estate, update, noDupErr, conflict, arbiters)
 #endif
 
+/* PostgreSQL 16 gave the privilege checks of all kinds of objects one function */
+#if PG_VERSION_NUM < 160000
+#define rsv_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
+#else
+#define rsv_function_aclcheck(function, role) \
+	object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)
+#endif
+
 /* PostgreSQL 18 added instrumentation to index scans */
 #if PG_VERSION_NUM < 180000
 #define index_beginscan(table, index, snapshot, instrument, nkeys, norderbys) \

@@ -99,12 +99,14 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	Datum values[8];
 	char nulls[] = "        ";
 	RsvPool before;
+	bool limited;
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
 	rsv_require_writable("alter_pool");
 	rsv_pool_lock(&pool);
 	before = pool;
+	limited = pool.per_holder > 0;
 	read_rules(fcinfo, &alter_rules, &pool);
 	check_rules(&pool);
 	if (pool.floor != before.floor)
@@ -120,6 +122,8 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_POOL_ALTER, values, nulls);
 	rsv_plan_end(&session);
+	if (!limited && pool.per_holder > 0)
+		rsv_limit_begin(&pool);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("altered"), PointerGetDatum(pool.name)},
 				   (bool[]) {false, false});
 	return (Datum) 0;

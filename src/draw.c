@@ -89,10 +89,14 @@ rsv_draw(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now, Tim
 			return RSV_GONE;
 		if (taking.in_flight.any)
 		{
+			TimestampTz begin = GetCurrentTimestamp();
+
 			if (!rsv_in_flight_wait(&taking.in_flight, deadline))
 				return RSV_UNDECIDED;
 			*now = taking.now = GetCurrentTimestamp();
 			taking.crowded = true;
+			rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
+			rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
 		}
 	}
 }

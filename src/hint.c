@@ -27,29 +27,18 @@
  * Nothing else is told to us: a superuser who inserts free units by hand is not
  * noticed. So "nothing free" is believed for a second, then somebody looks.
  *
- * The table is fixed in size, in sets of RSV_WAYS pools. A pool that finds its
- * set full takes the place of the one unused longest; that one starts from
- * nothing when it comes back. Without shared_preload_libraries there is no
- * table, every walk begins at the beginning, and every answer is the same.
+ * Where the marks live, and when they are forgotten, is in marks.c. Without
+ * shared_preload_libraries there are none, every walk begins at the beginning,
+ * and every answer is the same.
  *
- * Locks: the spinlock of the set, for a few assignments; nothing that can fail
- * or wait happens under it.
+ * Locks: the spinlock of the set that the marks are in, for a few assignments;
+ * nothing that can fail or wait happens under it.
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
-#include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
-#include "storage/spin.h"
+#include "marks.h"
 
-#include "reservation.h"
-
-#define RSV_WAYS         8
-#define RSV_RETURNED_MAX 16
-#define RSV_AHEAD_MAX    (2 * RSV_SPOTS_MAX)
-#define RSV_TRUST_US     USECS_PER_SEC
+#define RSV_TRUST_US USECS_PER_SEC
 
 /* A refusal's count of free units is exact up to here, and may be a second old above. */
 #define RSV_COUNT_EXACT_MAX 10000
@@ -60,79 +49,13 @@
 /* A walk from low is due when next is this far beyond the last one's. */
 #define RSV_WALK_EVERY 1024
 
-/* Marks of one pool. Protected by the lock of its set. */
-typedef struct Marks
-{
-	int32 next;
-	int32 walked; /* next, when a walk last began at low */
-	int ahead_first;
-	int ahead_end;
-	RsvSpot ahead[RSV_AHEAD_MAX]; /* from first to end, lowest first */
-	int nreturned;
-	int32 returned[RSV_RETURNED_MAX];
-
-	uint64 walk; /* the walk that began last */
-	int64 low;
-	int64 low_since;
-	TimestampTz low_checked; /* when low was last known right from a walk */
-	TimestampTz expiry;
-	TimestampTz expiry_since;
-
-	int64 count; /* of free units, if there were many */
-	TimestampTz counted;
-} Marks;
-
-typedef struct Set
-{
-	slock_t lock;
-	uint64 clock;
-	RsvPoolKey keys[RSV_WAYS]; /* pool_id 0: nobody's */
-	uint64 used[RSV_WAYS];     /* clock when last used */
-	Marks ways[RSV_WAYS];
-} Set;
-
-typedef struct Table
-{
-	int nsets;
-	Set sets[FLEXIBLE_ARRAY_MEMBER];
-} Table;
-
-static Table *table = NULL;
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
-
-static void request_shmem(void);
-static void start_shmem(void);
-static Size table_size(void);
-static Set *lock_marks(const RsvPoolKey *key, Marks **marks);
-static bool walk_is_due(const Marks *marks, int64 low);
-static int64 lowest_returned(const Marks *marks);
-static int64 lowest_ahead(const Marks *marks);
-static void add_ahead(Marks *marks, const RsvSpot *spot);
-static void rewind_next(Marks *marks, int64 number);
-static void begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint);
-static void forget_marks(Marks *marks);
-static void put_back(Marks *marks, int64 number, bool several);
-
-/* Asks for shared memory. */
-void
-rsv_hint_init(void)
-{
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = start_shmem;
-}
-
-/* Whose marks these are; false if there are no marks at all. */
-bool
-rsv_hint_key(int32 pool_id, RsvPoolKey *key)
-{
-	if (table == NULL)
-		return false;
-	*key = (RsvPoolKey) {MyDatabaseId, rsv_store_identity(), pool_id};
-	return true;
-}
+static bool walk_is_due(const RsvMarks *marks, int64 low);
+static int64 lowest_returned(const RsvMarks *marks);
+static int64 lowest_ahead(const RsvMarks *marks);
+static void add_ahead(RsvMarks *marks, const RsvSpot *spot);
+static void rewind_next(RsvMarks *marks, int64 number);
+static void begin_at_next(RsvMarks *marks, int32 wanted, RsvReach reach, RsvHint *hint);
+static void put_back(RsvMarks *marks, int64 number, bool several);
 
 /*
  * Where the next unit should be, if a walk before has read that and nothing has
@@ -142,17 +65,20 @@ bool
 rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot)
 {
 	RsvPoolKey key;
-	Marks *marks;
-	Set *set;
+	RsvMarks *marks;
+	RsvMarksSet *set;
 	bool found;
 
-	if (!rsv_hint_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &key))
 		return false;
-	set = lock_marks(&key, &marks);
+	set = rsv_marks_lock(&key, &marks);
 	found = lowest_ahead(marks) < lowest_returned(marks) && marks->expiry > now &&
 		marks->low < RSV_NOTHING_FREE && !walk_is_due(marks, marks->low);
 	if (found)
+	{
 		*spot = marks->ahead[marks->ahead_first++];
+		marks->counters[RSV_COUNT_AHEAD]++;
+	}
 	SpinLockRelease(&set->lock);
 	return found;
 }
@@ -162,16 +88,17 @@ void
 rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, RsvHint *hint)
 {
 	RsvPoolKey key;
-	Marks *marks;
-	Set *set;
+	RsvMarks *marks;
+	RsvMarksSet *set;
 
 	memset(hint, 0, offsetof(RsvHint, spots));
 	hint->from = hint->low = PG_INT32_MIN;
 	hint->to = PG_INT32_MAX;
 	hint->check_lapsed = hint->complete = true;
-	if (!rsv_hint_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &key))
 		return;
-	set = lock_marks(&key, &marks);
+	set = rsv_marks_lock(&key, &marks);
+	marks->counters[RSV_COUNT_WALKS]++;
 	hint->check_lapsed = marks->expiry <= now;
 	if (marks->low < RSV_NOTHING_FREE)
 		hint->low = (int32) marks->low;
@@ -208,12 +135,12 @@ void
 rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
 {
 	RsvPoolKey key;
-	Marks *marks;
-	Set *set;
+	RsvMarks *marks;
+	RsvMarksSet *set;
 
-	if (!rsv_hint_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &key))
 		return;
-	set = lock_marks(&key, &marks);
+	set = rsv_marks_lock(&key, &marks);
 	if (hint->returned)
 	{
 		/* not looked at, because a lapsed hold was enough */
@@ -248,13 +175,13 @@ bool
 rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count)
 {
 	RsvPoolKey key;
-	Marks *marks;
-	Set *set;
+	RsvMarks *marks;
+	RsvMarksSet *set;
 	bool fresh;
 
-	if (!rsv_hint_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &key))
 		return false;
-	set = lock_marks(&key, &marks);
+	set = rsv_marks_lock(&key, &marks);
 	fresh = now - marks->counted < RSV_TRUST_US;
 	*count = marks->count;
 	SpinLockRelease(&set->lock);
@@ -265,12 +192,12 @@ void
 rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count)
 {
 	RsvPoolKey key;
-	Marks *marks;
-	Set *set;
+	RsvMarks *marks;
+	RsvMarksSet *set;
 
-	if (count <= RSV_COUNT_EXACT_MAX || !rsv_hint_key(pool_id, &key))
+	if (count <= RSV_COUNT_EXACT_MAX || !rsv_marks_key(pool_id, &key))
 		return;
-	set = lock_marks(&key, &marks);
+	set = rsv_marks_lock(&key, &marks);
 	marks->count = count;
 	marks->counted = now;
 	SpinLockRelease(&set->lock);
@@ -280,8 +207,8 @@ rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count)
 void
 rsv_hint_freed(const RsvPoolKey *key, int32 number, bool several)
 {
-	Marks *marks;
-	Set *set = lock_marks(key, &marks);
+	RsvMarks *marks;
+	RsvMarksSet *set = rsv_marks_lock(key, &marks);
 
 	marks->low = Min(marks->low, number);
 	marks->low_since = Min(marks->low_since, number);
@@ -294,14 +221,15 @@ void
 rsv_hint_held(int32 pool_id, TimestampTz expires_at)
 {
 	RsvPoolKey key;
-	Marks *marks;
-	Set *set;
+	RsvMarks *marks;
+	RsvMarksSet *set;
 
-	if (!rsv_hint_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &key))
 		return;
-	set = lock_marks(&key, &marks);
+	set = rsv_marks_lock(&key, &marks);
 	marks->expiry = Min(marks->expiry, expires_at);
 	marks->expiry_since = Min(marks->expiry_since, expires_at);
+	marks->counters[RSV_COUNT_CLAIMS]++;
 	SpinLockRelease(&set->lock);
 }
 
@@ -309,8 +237,8 @@ rsv_hint_held(int32 pool_id, TimestampTz expires_at)
 void
 rsv_hint_ended(const RsvTouch *entry, bool committed)
 {
-	Marks *marks;
-	Set *set = lock_marks(&entry->key, &marks);
+	RsvMarks *marks;
+	RsvMarksSet *set = rsv_marks_lock(&entry->key, &marks);
 
 	if (committed && entry->freed != RSV_NOTHING_FREE)
 		put_back(marks, entry->freed, entry->several_freed);
@@ -325,59 +253,24 @@ rsv_hint_ended(const RsvTouch *entry, bool committed)
 	SpinLockRelease(&set->lock);
 }
 
-static void
-request_shmem(void)
-{
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(table_size());
-}
-
-static void
-start_shmem(void)
-{
-	bool found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	table = ShmemInitStruct("reservation hints", table_size(), &found);
-	if (!found)
-	{
-		table->nsets = Max(1, rsv_hint_pools / RSV_WAYS);
-		memset(table->sets, 0, sizeof(Set) * table->nsets);
-		for (int i = 0; i < table->nsets; i++)
-			SpinLockInit(&table->sets[i].lock);
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
-
-static Size
-table_size(void)
-{
-	return add_size(offsetof(Table, sets),
-					mul_size(sizeof(Set), Max(1, rsv_hint_pools / RSV_WAYS)));
-}
-
 /*
  * Is it time to walk from low again? The longer the way from there, the more
  * rarely, so that it costs each claim the same.
  */
 static bool
-walk_is_due(const Marks *marks, int64 low)
+walk_is_due(const RsvMarks *marks, int64 low)
 {
-	return (int64) marks->next - marks->walked >=
-		Max(RSV_WALK_EVERY, (int64) marks->next - low);
+	return (int64) marks->next - marks->walked >= Max(RSV_WALK_EVERY, (int64) marks->next - low);
 }
 
 static int64
-lowest_returned(const Marks *marks)
+lowest_returned(const RsvMarks *marks)
 {
 	return marks->nreturned > 0 ? marks->returned[marks->nreturned - 1] : RSV_NOTHING_FREE;
 }
 
 static int64
-lowest_ahead(const Marks *marks)
+lowest_ahead(const RsvMarks *marks)
 {
 	return marks->ahead_first < marks->ahead_end ? marks->ahead[marks->ahead_first].number
 												 : RSV_NOTHING_FREE;
@@ -385,7 +278,7 @@ lowest_ahead(const Marks *marks)
 
 /* Keeps what a walk has read, in order; what finds no room is left for a walk. */
 static void
-add_ahead(Marks *marks, const RsvSpot *spot)
+add_ahead(RsvMarks *marks, const RsvSpot *spot)
 {
 	int at = marks->ahead_end;
 
@@ -410,7 +303,7 @@ add_ahead(Marks *marks, const RsvSpot *spot)
 
 /* Lets the next walk begin here, so what was read ahead from here on is not needed. */
 static void
-rewind_next(Marks *marks, int64 number)
+rewind_next(RsvMarks *marks, int64 number)
 {
 	if (number > marks->next)
 		return;
@@ -422,7 +315,7 @@ rewind_next(Marks *marks, int64 number)
 
 /* Begins at next, and moves it on for the others. */
 static void
-begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint)
+begin_at_next(RsvMarks *marks, int32 wanted, RsvReach reach, RsvHint *hint)
 {
 	/* several units: take what was given back or read ahead along the way */
 	rewind_next(marks, Min(lowest_returned(marks), lowest_ahead(marks)));
@@ -440,57 +333,9 @@ begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint)
 	marks->next = hint->next = hint->ahead ? hint->to + 1 : hint->from + wanted;
 }
 
-/*
- * Finds the marks of a pool, or makes new ones in the place of those unused
- * longest. The caller releases the lock of the set.
- */
-static Set *
-lock_marks(const RsvPoolKey *key, Marks **marks)
-{
-	uint32 hash = hash_bytes((const unsigned char *) key, sizeof(RsvPoolKey));
-	Set *set = &table->sets[hash % table->nsets];
-	int way = 0;
-
-	SpinLockAcquire(&set->lock);
-	set->clock++;
-	while (way < RSV_WAYS && memcmp(&set->keys[way], key, sizeof(RsvPoolKey)) != 0)
-		way++;
-	if (way == RSV_WAYS)
-	{
-		way = 0;
-		for (int i = 1; i < RSV_WAYS; i++)
-		{
-			if (set->used[i] < set->used[way])
-				way = i;
-		}
-		forget_marks(&set->ways[way]);
-		set->keys[way] = *key;
-	}
-	set->used[way] = set->clock;
-	*marks = &set->ways[way];
-	return set;
-}
-
-/*
- * Knows nothing. The number of the walk goes on, so that a walk of the pool
- * that was here before cannot raise anything.
- */
-static void
-forget_marks(Marks *marks)
-{
-	marks->next = marks->walked = PG_INT32_MIN;
-	marks->nreturned = 0;
-	marks->ahead_first = marks->ahead_end = 0;
-	marks->walk++;
-	marks->low = marks->low_since = PG_INT32_MIN;
-	marks->low_checked = 0;
-	marks->expiry = marks->expiry_since = DT_NOBEGIN;
-	marks->counted = 0;
-}
-
 /* A number is free again: it goes out next. Kept in descending order. */
 static void
-put_back(Marks *marks, int64 number, bool several)
+put_back(RsvMarks *marks, int64 number, bool several)
 {
 	int at = marks->nreturned;
 

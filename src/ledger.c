@@ -37,6 +37,7 @@ enum
 	CLAIM_STATE,
 	CLAIM_HOLDER,
 	CLAIM_REQUEST_ID,
+	CLAIM_LIMITED,
 	CLAIM_TAKEN,
 	CLAIM_REFUNDED,
 	CLAIM_COLUMNS
@@ -90,6 +91,7 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->holder = DatumGetTextPCopy(values[CLAIM_HOLDER]);
 	claim->request_id =
 		nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
+	claim->limited = DatumGetBool(values[CLAIM_LIMITED]);
 	claim->taken = nulls[CLAIM_TAKEN] ? 0 : DatumGetInt64(values[CLAIM_TAKEN]);
 	claim->refunded = nulls[CLAIM_REFUNDED] ? 0 : DatumGetInt64(values[CLAIM_REFUNDED]);
 }
@@ -175,6 +177,7 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 	Assert(claim->expires_at <= now);
 	result = rsv_claim_change(claim, RSV_LAPSED, false, holder);
 	if (result == RSV_WRITTEN)
+	{
 		rsv_log(&(RsvEntry) {
 			.at = now,
 			.pool_id = claim->pool_id,
@@ -184,6 +187,8 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 			.counted = !claim->numbered,
 			.event = "lapsed",
 		});
+		rsv_stats_add(claim->pool_id, RSV_COUNT_LAPSES, 1);
+	}
 	return result;
 }
 
@@ -243,6 +248,7 @@ claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
 	values[CLAIM_HOLDER] = PointerGetDatum(claim->holder);
 	values[CLAIM_REQUEST_ID] = PointerGetDatum(claim->request_id);
 	nulls[CLAIM_REQUEST_ID] = claim->request_id == NULL;
+	values[CLAIM_LIMITED] = BoolGetDatum(claim->limited);
 	values[CLAIM_TAKEN] = Int64GetDatum(claim->taken);
 	nulls[CLAIM_TAKEN] = claim->taken == 0;
 	values[CLAIM_REFUNDED] = Int64GetDatum(claim->refunded);

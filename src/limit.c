@@ -7,6 +7,12 @@
  * we have it, the count as of now cannot grow behind our back. What can be under
  * way is the end of a claim, which counts until it is committed.
  *
+ * Claims of pools without a limit are not in the index by holder. When a pool
+ * gets its first limit, they are put there, and no claim is overlooked: whoever
+ * sets the limit changes the pool's row first, then waits for the transactions
+ * that have written claims, then looks; whoever claims writes first, then looks
+ * whether the pool's row is changing. One of the two sees the other.
+ *
  * Locks: rsv_limit_lock, before the row of any claim.
  */
 #include "postgres.h"
@@ -55,4 +61,39 @@ rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, Lis
 	rsv_scan_end(&scan);
 	rsv_store_forget(as_of);
 	return units;
+}
+
+/* The pool's row has got its first limit: counts the claims there are. */
+void
+rsv_limit_begin(const RsvPool *pool)
+{
+	Datum pool_id = Int32GetDatum(pool->pool_id);
+	RsvPlanSession session;
+
+	rsv_layout_wait(RSV_CLAIM);
+	rsv_plan_begin(&session);
+	rsv_plan_run(RSV_PLAN_CLAIMS_LIMIT, &pool_id, NULL);
+	rsv_plan_end(&session);
+}
+
+/* After making claims: has the pool got a limit meanwhile, so that they count? */
+void
+rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count)
+{
+	if (pool->per_holder > 0 || !rsv_pool_is_changing(pool))
+		return;
+	for (int i = 0; i < count; i++)
+	{
+		Snapshot as_of = rsv_store_now();
+		TransactionId holder;
+		RsvClaim claim;
+
+		if (rsv_claim_read(&claim_ids[i], as_of, &claim) && !claim.limited)
+		{
+			claim.limited = true;
+			if (rsv_claim_change(&claim, claim.state, true, &holder) != RSV_WRITTEN)
+				elog(ERROR, "a claim of this transaction was changed by another");
+		}
+		rsv_store_forget(as_of);
+	}
 }

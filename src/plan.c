@@ -65,6 +65,14 @@ static PlanInfo plans[RSV_PLANS] = {
 					  TIMESTAMPTZOID, /* the window */
 					  BOOLOID, INT8OID, INT8OID},
 		},
+	[RSV_PLAN_CLAIMS_LIMIT] =
+		{
+			.text = "UPDATE reservation.claim SET limited = true"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND NOT limited"
+					" AND (state OPERATOR(pg_catalog.=) 'held'"
+					" OR state OPERATOR(pg_catalog.=) 'finalized')",
+			.types = {INT4OID},
+		},
 	[RSV_PLAN_POOL_GROW] =
 		{
 			.text =
@@ -205,7 +213,7 @@ void
 rsv_plan_begin(RsvPlanSession *session)
 {
 	GetUserIdAndSecContext(&session->caller, &session->security_context);
-	SetUserIdAndSecContext(rsv_store_owner(),
+	SetUserIdAndSecContext(rsv_layout_owner(),
 						   session->security_context | SECURITY_LOCAL_USERID_CHANGE |
 							   SECURITY_NOFORCE_RLS);
 	SPI_connect();

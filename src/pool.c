@@ -70,7 +70,7 @@ static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
 static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
 static bool drop_attempt(void *argument);
-static ItemPointer place_of(const void *key, int size);
+static ItemPointer place_of(const void *key, Size size);
 static bool pool_from_place(ItemPointer place, RsvPool *pool);
 static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
@@ -197,7 +197,7 @@ void
 rsv_pool_find(const text *name, RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
-	int size = VARSIZE_ANY_EXHDR(name);
+	Size size = VARSIZE_ANY_EXHDR(name);
 	ItemPointer place = place_of(VARDATA_ANY(name), size);
 
 	if (pool_from_place(place, pool) && !pool->dropped && VARSIZE_ANY_EXHDR(pool->name) == size &&
@@ -299,6 +299,19 @@ rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
 		label = DatumGetTextPCopy(scan.slot->tts_values[2]);
 	rsv_scan_end(&scan);
 	return label;
+}
+
+/* Is somebody changing the pool, or has since it was read? */
+bool
+rsv_pool_is_changing(const RsvPool *pool)
+{
+	ItemPointerData tid = pool->tid;
+	RsvScan scan;
+	bool changing;
+
+	changing = !rsv_scan_at(&scan, RSV_POOL, &tid) || TransactionIdIsValid(scan.holder);
+	rsv_scan_end(&scan);
+	return changing;
 }
 
 void
@@ -428,7 +441,7 @@ drop_attempt(void *argument)
 }
 
 static ItemPointer
-place_of(const void *key, int size)
+place_of(const void *key, Size size)
 {
 	return &places[hash_bytes(key, size) & (PLACES - 1)];
 }
@@ -445,6 +458,7 @@ pool_from_place(ItemPointer place, RsvPool *pool)
 	found = rsv_scan_at(&scan, RSV_POOL, place);
 	if (found)
 		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
+	pool->tid = *place;
 	rsv_scan_end(&scan);
 	return found;
 }
@@ -461,7 +475,7 @@ pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer pl
 	if (found)
 	{
 		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
-		*place = scan.slot->tts_tid;
+		pool->tid = *place = scan.slot->tts_tid;
 	}
 	rsv_scan_end(&scan);
 	rsv_store_forget(as_of);

@@ -137,6 +137,8 @@ repeat_first(RsvRequest *request, RsvAnswer *answer)
 	}
 	rsv_scan_end(&scan);
 	rsv_store_forget(now);
+	if (found)
+		rsv_stats_add(request->pool_id, RSV_COUNT_REPLAYS, 1);
 	return found;
 }
 

@@ -17,9 +17,10 @@ void
 _PG_init(void)
 {
 	rsv_guc_init();
+	rsv_call_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
-		rsv_hint_init();
+		rsv_marks_init();
 		rsv_touch_init();
 	}
 }

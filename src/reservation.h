@@ -36,6 +36,7 @@
 /* A pool, as of the moment it was read. */
 typedef struct RsvPool
 {
+	ItemPointerData tid; /* of the row version read */
 	int32 pool_id;
 	text *name;
 	bool counted;   /* stock rather than numbered units */
@@ -80,13 +81,19 @@ typedef struct RsvClaim
 	RsvState state;
 	text *holder;
 	text *request_id; /* NULL if none */
+	bool limited;     /* counts for the limit of its holder */
 } RsvClaim;
+
+/* A call that is a whole query. */
+typedef struct RsvCall RsvCall;
 
 /* The rows that a function gives back, and their copy for a request id. */
 typedef struct RsvAnswer
 {
-	ReturnSetInfo *result;
-	StringInfo json; /* NULL: nobody will ask again */
+	FunctionCallInfo fcinfo;
+	RsvCall *call;     /* who takes the rows, or NULL: a tuplestore does */
+	TupleDesc columns; /* NULL: nobody has asked yet */
+	StringInfo json;   /* NULL: nobody will ask again */
 } RsvAnswer;
 
 /* What other unfinished transactions hold that this call could have used. */
@@ -120,6 +127,11 @@ extern TimestampTz rsv_wait_deadline(const Interval *wait, TimestampTz now);
 extern TimestampTz rsv_hold_end(TimestampTz now, const Interval *ttl);
 extern void rsv_require_writable(const char *function);
 extern char *rsv_text_display(const text *value);
+
+/* call.c: a call that is a whole query */
+extern void rsv_call_init(void);
+extern RsvCall *rsv_call_of(FunctionCallInfo fcinfo);
+extern void rsv_call_row(RsvCall *call, const Datum *values, const bool *nulls);
 
 /* answer.c: what callers get back */
 extern void rsv_answer_begin(RsvAnswer *answer, FunctionCallInfo fcinfo);
@@ -182,8 +194,11 @@ typedef enum RsvWrite
 	RSV_CHANGED /* another transaction has changed it: read again */
 } RsvWrite;
 
-extern Oid rsv_store_owner(void);
-extern Oid rsv_store_identity(void);
+/* (their layout: layout.c) */
+extern Oid rsv_layout_owner(void);
+extern Oid rsv_layout_identity(void);
+extern void rsv_layout_wait(RsvTable table);
+
 extern Snapshot rsv_store_now(void);
 extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
@@ -214,6 +229,7 @@ typedef enum RsvPlan
 	RSV_PLAN_UNITS_DELETE,
 	RSV_PLAN_CLAIMS_SETTLE,
 	RSV_PLAN_CLAIMS_LIVE,
+	RSV_PLAN_CLAIMS_LIMIT,
 	RSV_PLAN_STOCK_INSERT,
 	RSV_PLAN_ACCOUNT_ENTRIES,
 	RSV_PLAN_CONTRADICTIONS,
@@ -255,6 +271,7 @@ extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool
 /* pool.c: what can be claimed */
 extern void rsv_pool_find(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
+extern bool rsv_pool_is_changing(const RsvPool *pool);
 extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
 extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);
@@ -295,7 +312,35 @@ extern void rsv_claim_free(const RsvClaim *claim, int64 quantity);
 extern void rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim);
 extern bool rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry);
 
-/* hint.c: where to look first, in shared memory */
+/* marks.c: shared memory, by pool */
+typedef enum RsvCounter
+{
+	RSV_COUNT_CLAIMS,  /* rows of claims written */
+	RSV_COUNT_AHEAD,   /* of these, without a walk */
+	RSV_COUNT_WALKS,   /* over the free units */
+	RSV_COUNT_GONE,    /* answers "sold_out", "taken", "insufficient" */
+	RSV_COUNT_BUSY,    /* answers "busy" */
+	RSV_COUNT_REPLAYS, /* answers given again */
+	RSV_COUNT_LAPSES,  /* holds whose time was over and that were ended */
+	RSV_COUNT_WAITS,   /* for unfinished transactions */
+	RSV_COUNT_WAITED,  /* microseconds of these */
+	RSV_COUNTERS
+} RsvCounter;
+
+typedef struct RsvPoolKey
+{
+	Oid database;
+	Oid relation; /* reservation.available: another one after DROP and CREATE EXTENSION */
+	int32 pool_id;
+} RsvPoolKey;
+
+extern void rsv_marks_init(void);
+extern bool rsv_marks_key(int32 pool_id, RsvPoolKey *key);
+
+/* stats.c: what happened */
+extern void rsv_stats_add(int32 pool_id, RsvCounter counter, int64 amount);
+
+/* hint.c: where to look first */
 #define RSV_NOTHING_FREE ((int64) PG_INT32_MAX + 1)
 
 /* How far a walk goes before it gives up. */
@@ -340,13 +385,6 @@ typedef struct RsvHint
 	RsvSpot spots[RSV_SPOTS_MAX]; /* read ahead */
 } RsvHint;
 
-typedef struct RsvPoolKey
-{
-	Oid database;
-	Oid relation; /* reservation.available: another one after DROP and CREATE EXTENSION */
-	int32 pool_id;
-} RsvPoolKey;
-
 /* What one subtransaction has done to one pool. */
 typedef struct RsvTouch
 {
@@ -359,7 +397,6 @@ typedef struct RsvTouch
 	bool several_freed;
 } RsvTouch;
 
-extern void rsv_hint_init(void);
 extern bool rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
@@ -367,7 +404,6 @@ extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
 extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
 extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at);
-extern bool rsv_hint_key(int32 pool_id, RsvPoolKey *key);
 extern void rsv_hint_freed(const RsvPoolKey *key, int32 number, bool several);
 extern void rsv_hint_ended(const RsvTouch *entry, bool committed);
 
@@ -453,6 +489,8 @@ extern void rsv_account_check_ceiling(const RsvPool *pool);
 extern bool rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline);
 extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
 								List **holds);
+extern void rsv_limit_begin(const RsvPool *pool);
+extern void rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest

@@ -178,12 +178,14 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 		.quantity = order->quantity,
 		.pool_id = pool->pool_id,
 		.state = order->charge ? RSV_FINALIZED : RSV_HELD,
+		.limited = pool->per_holder > 0,
 		.holder = order->holder,
 		.request_id = order->request_id,
 	};
 
 	if (supply != RSV_TAKEN)
 	{
+		rsv_stats_add(pool->pool_id, supply == RSV_GONE ? RSV_COUNT_GONE : RSV_COUNT_BUSY, 1);
 		refuse(order, pool, supply == RSV_GONE ? "insufficient" : "busy", available, answer);
 		return;
 	}

@@ -13,12 +13,9 @@
  * checks: what we promise rests on row locks and unique indexes, so a false
  * serialization failure would buy nothing.
  *
- * Lock order: table before its indexes, RowExclusiveLock, kept to the end of
- * the transaction as every INSERT does.
+ * Lock order: table before its indexes (layout.c).
  *
- * Memory: what is known about a table (indexes, prepared predicates and
- * checks) lives in a context of its own until the table's definition changes.
- * Scans and slots live in the caller's context.
+ * Memory: scans and slots live in the caller's context.
  */
 #include "postgres.h"
 
@@ -26,101 +23,20 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "reservation.h"
-
-/* What one backend knows about one of our tables. */
-typedef struct TableInfo
-{
-	const char *name;
-	int ncolumns;          /* as this version of the library expects */
-	Oid oid;               /* InvalidOid: never looked up */
-	bool stale;            /* changed since it was learned */
-	MemoryContext context; /* all that follows */
-	EState *estate;
-	ResultRelInfo *target;
-	Oid *index_oids;
-} TableInfo;
+#include "layout.h"
 
 /* Conditions that a scan can have */
 #define RSV_KEYS_MAX 3
 
-/* The indexes that scans use. */
-typedef struct IndexName
-{
-	const char *name;
-	RsvTable table;
-	Oid oid; /* set when its table is learned */
-} IndexName;
-
-static TableInfo tables[] = {
-	[RSV_POOL] = {"pool", 16},
-	[RSV_AVAILABLE] = {"available", 2},
-	[RSV_UNIT] = {"unit", 4},
-	[RSV_STOCK] = {"stock", 4},
-	[RSV_CLAIM] = {"claim", 12},
-	[RSV_REQUEST] = {"request", 6},
-	[RSV_LOG] = {"log", 10},
-};
-
-static IndexName indexes[] = {
-	[RSV_POOL_PKEY] = {"pool_pkey", RSV_POOL},
-	[RSV_POOL_NAME] = {"pool_name", RSV_POOL},
-	[RSV_AVAILABLE_PKEY] = {"available_pkey", RSV_AVAILABLE},
-	[RSV_UNIT_PKEY] = {"unit_pkey", RSV_UNIT},
-	[RSV_STOCK_PKEY] = {"stock_pkey", RSV_STOCK},
-	[RSV_STOCK_SPLIT] = {"stock_split", RSV_STOCK},
-	[RSV_CLAIM_PKEY] = {"claim_pkey", RSV_CLAIM},
-	[RSV_CLAIM_LIVE] = {"claim_live", RSV_CLAIM},
-	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
-	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
-	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
-};
-
 static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
-static Oid named_relation(const char *name);
-static TableInfo *table_info(RsvTable table);
-static void table_learn(TableInfo *info);
-static void learn_target(TableInfo *info, Relation relation);
-static void forget_changed(Datum arg, Oid relid);
-static bool knows(const TableInfo *info, Oid relid);
-static Relation target_open(TableInfo *info);
-static void target_close(TableInfo *info);
 static RsvWrite write_result(TM_Result result);
 static RsvWrite lock_row(Relation relation, ItemPointer tid, LockTupleMode mode,
 						 TransactionId *holder);
-
-/* The role that owns the tables, in whose name plans run. */
-Oid
-rsv_store_owner(void)
-{
-	Relation relation = table_open(table_info(RSV_POOL)->oid, NoLock);
-	Oid owner = relation->rd_rel->relowner;
-
-	table_close(relation, NoLock);
-	return owner;
-}
-
-/* Tells this installation of the extension from one dropped and created again. */
-Oid
-rsv_store_identity(void)
-{
-	TableInfo *info = &tables[RSV_AVAILABLE];
-
-	if (!OidIsValid(info->oid) || info->stale)
-		info = table_info(RSV_AVAILABLE);
-	return info->oid;
-}
 
 /*
  * A snapshot of this instant, in which also this command's own writes show.
@@ -146,13 +62,14 @@ rsv_store_forget(Snapshot snapshot)
 void
 rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys, int nkeys)
 {
-	TableInfo *info = table_info(indexes[index].table);
+	RsvTableInfo *info = rsv_layout_table(rsv_layout_table_of(index));
 	ScanKeyData scan_keys[RSV_KEYS_MAX];
+	IndexScanDesc rows;
 
 	index_keys(keys, nkeys, scan_keys);
 	CommandCounterIncrement();
 	scan->table = table_open(info->oid, NoLock);
-	scan->index = index_open(indexes[index].oid, RowExclusiveLock);
+	scan->index = index_open(rsv_layout_index(index), RowExclusiveLock);
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->as_of = as_of;
 	scan->direction = ForwardScanDirection;
@@ -167,9 +84,11 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
 		as_of = &scan->dirty;
 	else if (IsolationIsSerializable())
 		as_of = SnapshotAny;
-	scan->scan = index_beginscan(scan->table, scan->index, as_of, NULL, nkeys, 0);
-	scan->scan->xs_want_itup = scan->as_of == NULL; /* for rsv_scan_ahead */
-	index_rescan(scan->scan, scan_keys, nkeys, NULL, 0);
+	rows = index_beginscan(scan->table, scan->index, as_of, NULL, nkeys, 0);
+	/* cppcheck-suppress nullPointer */
+	rows->xs_want_itup = scan->as_of == NULL; /* for rsv_scan_ahead */
+	index_rescan(rows, scan_keys, nkeys, NULL, 0);
+	scan->scan = rows;
 }
 
 /* Starts the same scan anew, with other keys of the same shape. */
@@ -206,7 +125,7 @@ index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys)
 bool
 rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid)
 {
-	scan->table = table_open(table_info(table)->oid, NoLock);
+	scan->table = table_open(rsv_layout_table(table)->oid, NoLock);
 	scan->index = NULL;
 	scan->scan = NULL;
 	scan->slot = table_slot_create(scan->table, NULL);
@@ -234,8 +153,7 @@ rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid)
 	if (found == NULL)
 		return false;
 	*tid = *found;
-	*value =
-		index_getattr(scan->scan->xs_itup, key_column, RelationGetDescr(scan->index), &isnull);
+	*value = index_getattr(scan->scan->xs_itup, key_column, RelationGetDescr(scan->index), &isnull);
 	return true;
 }
 
@@ -273,8 +191,8 @@ rsv_scan_end(RsvScan *scan)
 void
 rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
 {
-	TableInfo *info = table_info(table);
-	Relation relation = target_open(info);
+	RsvTableInfo *info = rsv_layout_table(table);
+	Relation relation = rsv_layout_open(info);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 
 	slot->tts_values = values;
@@ -287,7 +205,7 @@ rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
 
 	ResetPerTupleExprContext(info->estate);
 	ExecDropSingleTupleTableSlot(slot);
-	target_close(info);
+	rsv_layout_close(info);
 }
 
 /*
@@ -300,10 +218,9 @@ RsvWrite
 rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bool wait,
 				 TransactionId *holder)
 {
-	TableInfo *info = table_info(table);
+	RsvTableInfo *info = rsv_layout_table(table);
 	Relation relation = table_open(info->oid, NoLock);
-	TupleTableSlot *slot =
-		MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	TU_UpdateIndexes update_indexes = TU_None;
 	LockTupleMode mode;
 	TM_FailureData failure;
@@ -328,10 +245,10 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 		*tid = slot->tts_tid;
 	if (result == RSV_WRITTEN && update_indexes != TU_None)
 	{
-		(void) target_open(info);
+		(void) rsv_layout_open(info);
 		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);
-		target_close(info);
+		rsv_layout_close(info);
 	}
 
 	ResetPerTupleExprContext(info->estate);
@@ -406,148 +323,4 @@ lock_row(Relation relation, ItemPointer tid, LockTupleMode mode, TransactionId *
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	return result == TM_WouldBlock ? RSV_BUSY : write_result(result);
-}
-
-static Oid
-named_relation(const char *name)
-{
-	Oid schema = get_namespace_oid(RSV_SCHEMA, false);
-	Oid oid = get_relname_relid(name, schema);
-
-	if (!OidIsValid(oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s.%s\" does not exist", RSV_SCHEMA, name),
-				 errhint("The extension is damaged: restore it, or drop and create it again.")));
-	return oid;
-}
-
-/*
- * Locks a table and returns what is known about it. Taking the lock reads the
- * news of other sessions, so only afterwards is it certain that what we know
- * is still so: an index created meanwhile must not be missed. While the lock is
- * held, the definition stays; news that arrive later are for the next call.
- */
-static TableInfo *
-table_info(RsvTable table)
-{
-	static bool registered = false;
-	TableInfo *info = &tables[table];
-
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(forget_changed, (Datum) 0);
-		registered = true;
-	}
-	if (OidIsValid(info->oid))
-		LockRelationOid(info->oid, RowExclusiveLock);
-	if (!OidIsValid(info->oid) || info->stale)
-		table_learn(info);
-	return info;
-}
-
-/* Learns a table anew: news that arrive during it make it stale again. */
-static void
-table_learn(TableInfo *info)
-{
-	Relation relation;
-	int table = info - tables;
-
-	info->stale = false;
-	if (info->context != NULL)
-		MemoryContextDelete(info->context);
-	info->context = AllocSetContextCreate(CacheMemoryContext, "reservation table",
-										  ALLOCSET_SMALL_SIZES);
-	MemoryContextSetIdentifier(info->context, info->name);
-	info->target = NULL;
-	info->oid = InvalidOid;
-
-	relation = table_open(named_relation(info->name), RowExclusiveLock);
-	if (relation->rd_rel->relkind != RELKIND_RELATION ||
-		RelationGetNumberOfAttributes(relation) != info->ncolumns)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s.%s\" is not as this version of the library knows it",
-						RSV_SCHEMA, info->name),
-				 errhint("Run ALTER EXTENSION reservation UPDATE, and undo other changes.")));
-	for (int i = 0; i < (int) lengthof(indexes); i++)
-	{
-		if (indexes[i].table == (RsvTable) table)
-			indexes[i].oid = named_relation(indexes[i].name);
-	}
-	learn_target(info, relation);
-	info->oid = RelationGetRelid(relation);
-	table_close(relation, NoLock);
-}
-
-/*
- * Makes room for the prepared predicates and checks of a table, which the
- * executor will keep there.
- */
-static void
-learn_target(TableInfo *info, Relation relation)
-{
-	MemoryContext caller = MemoryContextSwitchTo(info->context);
-	ResultRelInfo *target = makeNode(ResultRelInfo);
-
-	info->estate = CreateExecutorState();
-	InitResultRelInfo(target, relation, 0, NULL, 0);
-	ExecOpenIndices(target, false);
-	info->index_oids = palloc0(sizeof(Oid) * (target->ri_NumIndices + 1));
-	for (int i = 0; i < target->ri_NumIndices; i++)
-		info->index_oids[i] = RelationGetRelid(target->ri_IndexRelationDescs[i]);
-	ExecCloseIndices(target);
-	info->target = target;
-	MemoryContextSwitchTo(caller);
-}
-
-/*
- * Relcache callback. Only marks: what is known may be in use by the call during
- * which the message arrives.
- */
-static void
-forget_changed(Datum arg, Oid relid)
-{
-	for (int i = 0; i < (int) lengthof(tables); i++)
-	{
-		if (relid == InvalidOid || knows(&tables[i], relid))
-			tables[i].stale = true;
-	}
-}
-
-/* Is this the table, or one of its indexes? While it is being learned, it may be. */
-static bool
-knows(const TableInfo *info, Oid relid)
-{
-	if (relid == info->oid || info->target == NULL)
-		return true;
-	for (int i = 0; i < info->target->ri_NumIndices; i++)
-	{
-		if (relid == info->index_oids[i])
-			return true;
-	}
-	return false;
-}
-
-/* Opens a locked table for writing, with its indexes. */
-static Relation
-target_open(TableInfo *info)
-{
-	ResultRelInfo *target = info->target;
-	Relation relation = table_open(info->oid, NoLock);
-
-	target->ri_RelationDesc = relation;
-	for (int i = 0; i < target->ri_NumIndices; i++)
-		target->ri_IndexRelationDescs[i] = index_open(info->index_oids[i], RowExclusiveLock);
-	return relation;
-}
-
-static void
-target_close(TableInfo *info)
-{
-	ResultRelInfo *target = info->target;
-
-	for (int i = 0; i < target->ri_NumIndices; i++)
-		index_close(target->ri_IndexRelationDescs[i], NoLock);
-	table_close(target->ri_RelationDesc, NoLock);
 }

@@ -40,7 +40,8 @@ typedef struct Walk
 } Walk;
 
 static bool take_next(const RsvPool *pool, TimestampTz now, int32 *number);
-static bool wait_for(const RsvInFlight *in_flight, TimestampTz deadline, TimestampTz *now);
+static bool wait_for(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline,
+					 TimestampTz *now);
 static void walk_units(Walk *walk);
 static bool walk_all_or_none(void *argument);
 static void take_lapsed(Walk *walk, int32 up_to);
@@ -93,7 +94,7 @@ rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz 
 		if (gone)
 			return RSV_GONE;
 		if (reach == RSV_FULL && attempt.in_flight.any &&
-			!wait_for(&attempt.in_flight, deadline, now))
+			!wait_for(pool, &attempt.in_flight, deadline, now))
 			return RSV_UNDECIDED;
 		if (attempt.hint.to == PG_INT32_MAX)
 			reach = RSV_FULL;
@@ -114,7 +115,7 @@ rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now, Timest
 		CHECK_FOR_INTERRUPTS();
 		if (take_unit_once(pool, number, *now, &in_flight, &answer))
 			return answer;
-		if (in_flight.any && !wait_for(&in_flight, deadline, now))
+		if (in_flight.any && !wait_for(pool, &in_flight, deadline, now))
 			return RSV_UNDECIDED;
 	}
 }
@@ -146,12 +147,15 @@ take_next(const RsvPool *pool, TimestampTz now, int32 *number)
 }
 
 static bool
-wait_for(const RsvInFlight *in_flight, TimestampTz deadline, TimestampTz *now)
+wait_for(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline, TimestampTz *now)
 {
-	if (!rsv_in_flight_wait(in_flight, deadline))
-		return false;
+	TimestampTz begin = GetCurrentTimestamp();
+	bool ended = rsv_in_flight_wait(in_flight, deadline);
+
 	*now = GetCurrentTimestamp();
-	return true;
+	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
+	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
+	return ended;
 }
 
 /*

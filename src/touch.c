@@ -73,7 +73,7 @@ touch(int32 pool_id)
 	RsvTouch *entry;
 	RsvPoolKey key;
 
-	if (!rsv_hint_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &key))
 		return NULL;
 	entry = find(&key, subtransaction);
 	if (entry == NULL)

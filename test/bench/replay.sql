@@ -1,2 +1,3 @@
-\set number random(1, 1000)
-SELECT status, number FROM reservation.claim_next('replayed', 'ann', request_id => 'request ' || :number);
+\set number random(1, 10000)
+SELECT status, number
+    FROM reservation.claim_next('replayed', 'ann', request_id => 'request ' || :number);

@@ -1,53 +1,117 @@
-# report.pl: reads what test/benchmark measured and prints medians and ratios.
+# report.pl: reads the CSV that test/benchmark measured.
 #
-# A ratio is taken round by round, between two peers of the same round; printed are the median of
-# those and the lowest and highest.
+#   perl report.pl CSV AIMS     prints medians, and how they compare with the aims
+#   perl report.pl CSV          prints the claims per second, for chart.gp
+#
+# A ratio is taken round by round, between two peers of the same round. Printed are the median over
+# the rounds, the lowest and the highest.
 
 use strict;
 use warnings;
 
-my (%rate, %p99, %rounds);
-while (<>)
+my ($csv, $aims) = @ARGV;
+my (%slice, %group, @peers);    # $slice{clients}{peer}[round] is { seconds, per_second, p99_ms }
+
+sub rows_of
 {
-	chomp;
-	my ($round, $clients, $peer, $rate, $p99) = split /,/;
-	next if $round eq 'round';
-	$rate{$clients}{$peer}{$round} = $rate;
-	$p99{$clients}{$peer}{$round} = $p99;
-	$rounds{$round} = 1;
+	my ($file) = @_;
+	open my $in, '<', $file or die "$file: $!\n";
+	return grep { !/^\s*(#|$)/ } map { chomp; $_ } <$in>;
 }
-my @rounds = sort { $a <=> $b } keys %rounds;
 
-sub median { my @v = sort { $a <=> $b } @_; return $v[ $#v / 2 ]; }
-
-foreach my $clients (sort { $a <=> $b } keys %rate)
+sub spread                      # median, lowest, highest
 {
-	printf "\n%-16s %12s %9s    %d client%s\n", 'peer', 'per second', 'p99 ms', $clients,
-	  $clients == 1 ? '' : 's';
-	my %median = map { $_ => median(values %{ $rate{$clients}{$_} }) } keys %{ $rate{$clients} };
-	foreach my $peer (sort { $median{$b} <=> $median{$a} } keys %median)
+	my @v = sort { $a <=> $b } @_;
+	return (($v[ $#v / 2 ] + $v[ @v / 2 ]) / 2, $v[0], $v[-1]);
+}
+
+sub of                          # what the peer measured in each round
+{
+	my ($clients, $peer, $column) = @_;
+	return map { $_->{$column} } grep { defined } @{ $slice{$clients}{$peer} // [] };
+}
+
+sub middle { return (spread(of(@_)))[0]; }
+
+sub fastest_first
+{
+	my ($clients, @names) = @_;
+	my %rate = map { $_ => middle($clients, $_, 'per_second') } @names;
+	return sort { $rate{$b} <=> $rate{$a} } @names;
+}
+
+sub thousands { my $n = sprintf '%.0f', shift; 1 while $n =~ s/^(\d+)(\d{3})/$1,$2/; return $n; }
+
+my @lines = rows_of($csv);
+my @columns = split /,/, shift @lines;
+foreach (@lines)
+{
+	my %row;
+	@row{@columns} = split /,/;
+	push @peers, $row{peer} unless $group{ $row{peer} };
+	$group{ $row{peer} } = $row{group};
+	$slice{ $row{clients} }{ $row{peer} }[ $row{round} ] = \%row;
+}
+my @clients = sort { $a <=> $b } keys %slice;
+
+# ---- for chart.gp: a line per peer, the fastest last; a rate and its label per number of clients
+
+if (!$aims)
+{
+	@clients = grep { defined $slice{$_}{claim_next} } @clients;
+	die "a chart needs the group claims\n" unless @clients;
+	print join(' ', 'peer', @clients), "\n";
+	foreach my $peer (reverse fastest_first($clients[-1], grep { $group{$_} eq 'claims' } @peers))
 	{
-		printf "%-16s %12.0f %9.2f\n", $peer, $median{$peer}, median(values %{ $p99{$clients}{$peer} });
+		my @rates = map { middle($_, $peer, 'per_second') } @clients;
+		print join(' ', $peer, map { sprintf '%.0f "%s"', $_, thousands($_) } @rates), "\n";
+	}
+	exit;
+}
+
+# ---- what each peer did
+
+my %seen;
+foreach my $group (grep { !$seen{$_}++ } map { $group{$_} } @peers)
+{
+	foreach my $clients (@clients)
+	{
+		my @of_group = grep { $group{$_} eq $group && $slice{$clients}{$_} } @peers;
+		next unless @of_group;
+		printf "\n%-28s %12s %12s %12s %10s\n", "$group, $clients client" . ($clients > 1 && 's'),
+		  'per second', 'lowest', 'highest', 'p99 ms';
+		foreach my $peer (fastest_first($clients, @of_group))
+		{
+			printf "%-28s %12s %12s %12s %10.2f\n", $peer,
+			  (map { thousands($_) } spread(of($clients, $peer, 'per_second'))),
+			  middle($clients, $peer, 'p99_ms');
+		}
 	}
 }
 
-my @wanted = (
-	[ 64, 'claim_next', 'insert', 0.85 ], [ 64, 'claim_next', 'skip_locked', 3.5 ],
-	[ 64, 'claim_next', 'for_update', 15 ], [ 64, 'sold_out', 'select_1', 0.8 ],
-	[ 1, 'claim_next', 'skip_locked', 1.2 ], [ 64, 'replay', 'select_by_key', 0.7 ],
-	[ 64, 'finalize', 'update_by_key', 0.8 ]);
-printf "\n%-32s %8s %8s %8s %8s\n", 'ratio', 'median', 'lowest', 'highest', 'wanted';
-foreach my $want (@wanted)
+# ---- and how that compares with the aims
+
+sub ratios
 {
-	my ($clients, $ours, $theirs, $least) = @$want;
-	my @ratios = map { $rate{$clients}{$ours}{$_} / ($rate{$clients}{$theirs}{$_} || 1e-9) }
-	  grep { defined $rate{$clients}{$ours}{$_} && defined $rate{$clients}{$theirs}{$_} } @rounds;
-	next unless @ratios;
-	@ratios = sort { $a <=> $b } @ratios;
-	printf "%-32s %8.2f %8.2f %8.2f %8s\n", "$ours / $theirs, $clients", median(@ratios), $ratios[0],
-	  $ratios[-1], ">= $least";
+	my ($measure, $ours, $theirs, $clients) = @_;
+	return of($clients, $ours, 'seconds') if $measure eq 'seconds';
+	my $column = $measure eq 'p99' ? 'p99_ms' : 'per_second';
+	my ($above, $below) = map { $slice{$clients}{$_} // [] } ($ours, $theirs);
+	($above, $below) = ($below, $above) if $measure eq 'cost';
+	return map { $above->[$_]{$column} / ($below->[$_]{$column} || 1e-9) }
+	  grep { defined $above->[$_] && defined $below->[$_] } 0 .. $#$above;
 }
-my @slower = map { $p99{64}{claim_next}{$_} / ($p99{64}{insert}{$_} || 1e-9) }
-  grep { defined $p99{64}{claim_next}{$_} } @rounds;
-printf "%-32s %8.2f %8s %8s %8s\n", 'p99 claim_next / insert, 64', median(@slower), '', '', '<= 1.5'
-  if @slower;
+
+printf "\n%-48s %8s %8s %8s %9s\n", 'aim', 'median', 'lowest', 'highest', 'wanted';
+foreach (rows_of($aims))
+{
+	my ($measure, $ours, $theirs, $clients, $sign, $wanted) = split;
+	my $name = $measure eq 'seconds' ? $ours : "$ours / $theirs";
+	my @ratios = ratios($measure, $ours, $theirs, $clients);
+	printf '%-48s ', "$measure $name, $clients client" . ($clients > 1 && 's');
+	print "not measured\n" and next unless @ratios;
+	my ($median, $lowest, $highest) = spread(@ratios);
+	my $met = $sign eq '>=' ? $median >= $wanted : $median <= $wanted;
+	printf "%8.2f %8.2f %8.2f %9s  %s\n", $median, $lowest, $highest, "$sign $wanted",
+	  $met ? 'met' : 'missed';
+}

@@ -1,13 +1,14 @@
--- What the peers claim from, each laid out as well as we know how.
-CREATE EXTENSION IF NOT EXISTS reservation;
+-- The database that every slice of the benchmark starts with a copy of.
+CREATE EXTENSION reservation;
 CREATE SCHEMA peer;
+
+-- What the other peers claim from, each laid out as well as we know how.
 
 -- units with a status, and a partial index of the free ones
 CREATE TABLE peer.unit (
     pool text NOT NULL,
     number integer NOT NULL,
     status text NOT NULL DEFAULT 'free',
-    version integer NOT NULL DEFAULT 0,
     PRIMARY KEY (pool, number)
 );
 CREATE INDEX unit_free ON peer.unit (pool, number) WHERE status = 'free';
@@ -46,11 +47,9 @@ BEGIN
 END
 $$;
 
--- what there is to finalize
+-- claims to settle, by place
 CREATE TABLE peer.hold (place integer PRIMARY KEY, claim_id uuid NOT NULL);
 
--- what never changes: an empty pool, and a thousand answered requests
-SELECT status FROM reservation.create_pool('empty', 0);
-SELECT status FROM reservation.create_pool('replayed', 1000);
-SELECT count(*) FROM generate_series(1, 1000) n,
-    reservation.claim_next('replayed', 'ann', request_id => 'request ' || n);
+-- rows like ours, with the same indexes, for insert_select
+CREATE TABLE peer.claim_copy (LIKE reservation.claim INCLUDING ALL);
+CREATE SEQUENCE peer.batch;

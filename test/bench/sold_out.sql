@@ -1,1 +1,1 @@
-SELECT status, available FROM reservation.claim_next('empty', 'buyer ' || :client_id);
+SELECT status, available FROM reservation.claim_next('gone', 'buyer ' || :client_id);

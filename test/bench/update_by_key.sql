@@ -1,5 +1,5 @@
 -- as finalize, which looks up its key too
 \set i :i + 1
-\set place :client_id * 1500 + :i
-UPDATE peer.unit SET version = version + 1 WHERE pool = 'keyed' AND number =
-    (SELECT place FROM peer.hold WHERE place = :place);
+\set place :client_id * :share + :i
+UPDATE peer.claim SET expires_at = 'infinity'
+    WHERE claim_id = (SELECT place FROM peer.hold WHERE place = :place);

@@ -19,15 +19,15 @@ CREATE FUNCTION pg_temp.readable(role text) RETURNS text[] LANGUAGE sql AS $$
 $$;
 
 SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
-SELECT is(pg_temp.functions('rsv_read'), '{availability,verify,version}', 'read: functions');
-SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,availability,charge,claim_next,claim_unit,extend,finalize,refund,release,sweep,take,verify,version}',
-    'claim: functions');
+SELECT is(pg_temp.functions('rsv_read'), '{availability,stats_by_id,verify,version}', 'read: functions');
+SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,availability,charge,claim_next,claim_unit,extend,finalize,refund,release,'
+    'stats_by_id,sweep,take,verify,version}', 'claim: functions');
 SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,availability,charge,claim_next,claim_unit,create_pool,'
-    'drop_pool,extend,finalize,grant_access,refund,release,sweep,take,verify,version}', 'admin: functions');
+    'drop_pool,extend,finalize,grant_access,refund,release,reset_stats,stats_by_id,sweep,take,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
-SELECT is(pg_temp.readable('rsv_read'), '{pool_status,units}', 'read: may read');
-SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,units}', 'claim: may read');
-SELECT is(pg_temp.readable('rsv_admin'), '{claims,pool_status,units}', 'admin: may read');
+SELECT is(pg_temp.readable('rsv_read'), '{pool_status,stats,units}', 'read: may read');
+SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,stats,units}', 'claim: may read');
+SELECT is(pg_temp.readable('rsv_admin'), '{claims,pool_status,stats,units}', 'admin: may read');
 SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v')
     AND (has_table_privilege(%1$L, oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
         OR has_any_column_privilege(%1$L, oid, 'INSERT, UPDATE, REFERENCES'))$$, r), r || ' writes no table')

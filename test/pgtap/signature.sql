@@ -46,6 +46,10 @@ INSERT INTO door VALUES
 ('account_entries', 'account text',
     'TABLE(at timestamp with time zone, event text, claim_id uuid, amount bigint, balance bigint, holder text, actor text, '
     'reason text, request_id text)', 's', false),
+('stats_by_id', '',
+    'TABLE(pool_id integer, since timestamp with time zone, claims bigint, hint_hits bigint, walks bigint, gone bigint, '
+    'busy bigint, replays bigint, lapses bigint, waits bigint, waited_us bigint)', 'v', false),
+('reset_stats', '', 'TABLE(status text, pools integer)', 'v', true),
 ('extend', 'claim_id uuid, ttl interval', 'TABLE(status text, claim_id uuid, expires_at timestamp with time zone)', 'v', true),
 ('release', 'claim_id uuid', 'TABLE(status text, claim_id uuid, replayed boolean)', 'v', true),
 ('finalize', 'claim_id uuid, quantity bigint DEFAULT NULL::bigint',
@@ -124,6 +128,7 @@ SELECT is(pg_temp.keys('SELECT * FROM reservation.sweep(max => 1)'), 'status,lap
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.grant_access(role => current_user::regrole, level => 'read')$$),
     'status,role,level', 'grant_access by names');
 SELECT is_empty($$SELECT * FROM reservation.verify(pool => 'p')$$, 'verify by names');
+SELECT is(pg_temp.keys('SELECT * FROM reservation.reset_stats()'), 'status,pools', 'columns of reset_stats');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.drop_pool(pool => 'p', force => true)$$), 'status,pool', 'drop_pool by names');
 
 -- views
@@ -142,6 +147,9 @@ SELECT is(pg_temp.columns('reservation.claims'),
 SELECT is(pg_temp.columns('reservation.entries'),
     'pool_id integer, pool text, at timestamp with time zone, place integer, event text, claim_id uuid, amount bigint, holder text, '
     'actor text, reason text, request_id text', 'columns of entries');
+SELECT is(pg_temp.columns('reservation.stats'),
+    'pool text, since timestamp with time zone, claims bigint, hint_hits bigint, walks bigint, gone bigint, busy bigint, '
+    'replays bigint, lapses bigint, waits bigint, waited interval', 'columns of stats');
 SELECT is(pg_temp.columns('reservation.units'), 'pool text, number integer, label text, attributes jsonb, state text',
     'columns of units');
 

@@ -57,6 +57,14 @@ VALUES ('00000000-0000-7000-8000-000000000000', now(), 'infinity', 1, :v, 3, 'he
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 
+-- a claim that a limit overlooks
+BEGIN;
+UPDATE reservation.pool SET per_holder = 3 WHERE pool_id = :v;
+SELECT problem, found, hint FROM pg_temp.report() LIMIT 1;
+SELECT status FROM reservation.alter_pool('v other', per_holder => 3);
+SELECT count(*) AS of_the_other FROM pg_temp.report('v other');
+ROLLBACK;
+
 -- a number that the pool does not have
 BEGIN;
 UPDATE reservation.available SET number = 2 WHERE pool_id = :v AND number = 7;

@@ -69,7 +69,8 @@ my %writes = (
 );
 is( $primary->safe_psql('postgres', <<'EOF'),
 SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
-	WHERE pronamespace = 'reservation'::regnamespace AND provolatile = 'v' AND proname <> 'verify'
+	WHERE pronamespace = 'reservation'::regnamespace AND provolatile = 'v'
+		AND proname <> ALL ('{verify,stats_by_id,reset_stats}')
 EOF
 	join(' ', sort keys %writes), 'every function that writes is called here');
 
@@ -96,7 +97,8 @@ foreach my $read (
 	'SELECT pool, kind, capacity, available, held, finalized, state
 		FROM reservation.pool_status ORDER BY pool',
 	'SELECT * FROM reservation.units ORDER BY pool, number',
-	'SELECT * FROM reservation.claims ORDER BY claim_id')
+	'SELECT * FROM reservation.claims ORDER BY claim_id',
+	'SELECT count(*) FROM reservation.stats WHERE since > clock_timestamp()')
 {
 	my $answer = $standby->safe_psql('postgres', $read);
 	isnt($answer, '', "on the standby: $read");

@@ -1,0 +1,29 @@
+/*
+ * layout.h
+ *	  Our tables and indexes as one session knows them, for store.c alone.
+ */
+#ifndef RESERVATION_LAYOUT_H
+#define RESERVATION_LAYOUT_H
+
+#include "reservation.h"
+
+/* What one backend knows about one of our tables. */
+typedef struct RsvTableInfo
+{
+	const char *name;
+	int ncolumns;          /* as this version of the library expects */
+	Oid oid;               /* InvalidOid: never looked up */
+	bool stale;            /* changed since it was learned */
+	MemoryContext context; /* all that follows */
+	EState *estate;
+	ResultRelInfo *target;
+	Oid *index_oids;
+} RsvTableInfo;
+
+extern RsvTableInfo *rsv_layout_table(RsvTable table);
+extern RsvTable rsv_layout_table_of(RsvIndex index);
+extern Oid rsv_layout_index(RsvIndex index);
+extern Relation rsv_layout_open(RsvTableInfo *info);
+extern void rsv_layout_close(RsvTableInfo *info);
+
+#endif /* RESERVATION_LAYOUT_H */

@@ -1,0 +1,1 @@
+SELECT count(*) FROM reservation.claim_next(:pool, 'buyer ' || :client_id, 1000);
