@@ -141,7 +141,7 @@ CREATE UNIQUE INDEX claim_live ON reservation.claim (pool_id, number)
 CREATE INDEX claim_expiry ON reservation.claim (pool_id, expires_at) WHERE state = 'held';
 CREATE INDEX claim_holder ON reservation.claim (holder, pool_id)
     WHERE limited AND (state = 'held' OR state = 'finalized');
-CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL;
+CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL AND state <> 'held';
 COMMENT ON TABLE reservation.claim IS 'who got what: one row per claim, never deleted';
 COMMENT ON COLUMN reservation.claim.claim_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
 COMMENT ON COLUMN reservation.claim.claimed_at IS 'when the hold began';
@@ -163,7 +163,7 @@ COMMENT ON CONSTRAINT claim_quantity ON reservation.claim IS 'a claim is for at 
 COMMENT ON INDEX reservation.claim_live IS 'no unit is held or sold twice';
 COMMENT ON INDEX reservation.claim_expiry IS 'finds the holds that have lapsed';
 COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it';
-COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account, in order';
+COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account that are no holds; those are in claim_expiry';
 
 CREATE TABLE reservation.request (
     pool_id integer NOT NULL,
@@ -301,10 +301,15 @@ CREATE VIEW reservation.entries AS
         NULL::text AS request_id
     FROM reservation.pool p WHERE p.kind = 'counted'
     UNION ALL
+    SELECT c.pool_id, p.pool, c.claimed_at, 1, 'taken',
+        c.claim_id, -c.quantity, c.holder, NULL, NULL, c.request_id
+    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
+    WHERE p.kind = 'counted' AND c.number IS NULL AND c.state = 'held'
+    UNION ALL
     SELECT c.pool_id, p.pool, c.claimed_at, 1, CASE WHEN c.finalized_at = c.claimed_at THEN 'charged' ELSE 'taken' END,
         c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id
     FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
-    WHERE p.kind = 'counted' AND c.number IS NULL
+    WHERE p.kind = 'counted' AND c.number IS NULL AND c.state <> 'held'
     UNION ALL
     SELECT l.pool_id, p.pool, l.at, 2, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id
     FROM reservation.log l JOIN reservation.pool p ON p.pool_id = l.pool_id
