@@ -126,9 +126,9 @@ CREATE TABLE reservation.claim (
     state text COLLATE "C" NOT NULL,
     holder text COLLATE "C" NOT NULL,
     request_id text COLLATE "C",
+    limited boolean NOT NULL DEFAULT false,
     taken bigint,
     refunded bigint,
-    limited boolean NOT NULL DEFAULT false,
     CONSTRAINT claim_pkey PRIMARY KEY (claim_id),
     CONSTRAINT claim_state CHECK (state = 'held' OR state = 'finalized' OR state = 'released' OR state = 'lapsed'
         OR state = 'refunded'),
@@ -141,7 +141,7 @@ CREATE UNIQUE INDEX claim_live ON reservation.claim (pool_id, number)
 CREATE INDEX claim_expiry ON reservation.claim (pool_id, expires_at) WHERE state = 'held';
 CREATE INDEX claim_holder ON reservation.claim (holder, pool_id)
     WHERE limited AND (state = 'held' OR state = 'finalized');
-CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL;
+CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL AND state <> 'held';
 COMMENT ON TABLE reservation.claim IS 'who got what: one row per claim, never deleted';
 COMMENT ON COLUMN reservation.claim.claim_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
 COMMENT ON COLUMN reservation.claim.claimed_at IS 'when the hold began';
@@ -153,9 +153,9 @@ COMMENT ON COLUMN reservation.claim.number IS 'the number of the unit, NULL for 
 COMMENT ON COLUMN reservation.claim.state IS 'held, finalized, released, lapsed or refunded';
 COMMENT ON COLUMN reservation.claim.holder IS 'who has it, in the application''s own terms';
 COMMENT ON COLUMN reservation.claim.request_id IS 'idempotency key of the call that made the claim';
+COMMENT ON COLUMN reservation.claim.limited IS 'true if the pool has per_holder: the claim counts for its holder';
 COMMENT ON COLUMN reservation.claim.taken IS 'units it began with, if it was finalized for fewer';
 COMMENT ON COLUMN reservation.claim.refunded IS 'units refunded so far; NULL: none';
-COMMENT ON COLUMN reservation.claim.limited IS 'true if the pool has per_holder: the claim counts for its holder';
 COMMENT ON CONSTRAINT claim_pkey ON reservation.claim IS 'a claim id is given out once';
 COMMENT ON CONSTRAINT claim_state ON reservation.claim IS 'the states a claim can be in';
 COMMENT ON CONSTRAINT claim_finalized_at ON reservation.claim IS 'finalized claims, refunded or not, say when; others do not';
@@ -163,7 +163,7 @@ COMMENT ON CONSTRAINT claim_quantity ON reservation.claim IS 'a claim is for at 
 COMMENT ON INDEX reservation.claim_live IS 'no unit is held or sold twice';
 COMMENT ON INDEX reservation.claim_expiry IS 'finds the holds that have lapsed';
 COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it';
-COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account, in order';
+COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account that are no holds; those are in claim_expiry';
 
 CREATE TABLE reservation.request (
     pool_id integer NOT NULL,
@@ -301,10 +301,15 @@ CREATE VIEW reservation.entries AS
         NULL::text AS request_id
     FROM reservation.pool p WHERE p.kind = 'counted'
     UNION ALL
+    SELECT c.pool_id, p.pool, c.claimed_at, 1, 'taken',
+        c.claim_id, -c.quantity, c.holder, NULL, NULL, c.request_id
+    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
+    WHERE p.kind = 'counted' AND c.number IS NULL AND c.state = 'held'
+    UNION ALL
     SELECT c.pool_id, p.pool, c.claimed_at, 1, CASE WHEN c.finalized_at = c.claimed_at THEN 'charged' ELSE 'taken' END,
         c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id
     FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
-    WHERE p.kind = 'counted' AND c.number IS NULL
+    WHERE p.kind = 'counted' AND c.number IS NULL AND c.state <> 'held'
     UNION ALL
     SELECT l.pool_id, p.pool, l.at, 2, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id
     FROM reservation.log l JOIN reservation.pool p ON p.pool_id = l.pool_id
@@ -378,8 +383,8 @@ CREATE VIEW reservation.contradictions AS
     JOIN (SELECT pool_id, sum(amount) AS amount FROM reservation.entries WHERE place < 3 GROUP BY pool_id) e USING (pool_id)
     WHERE p.dropped_at IS NULL AND e.amount <> coalesce(s.units, 0) + p.floor
     UNION ALL
-    SELECT p.pool, 'the log has other refunds than the claim', coalesce(c.refunded, 0)::text, coalesce(l.refunded, 0)::text,
-        format('Compare the log of claim %s with a backup.', claim_id)
+    SELECT p.pool, 'the log has other refunds than the claim', coalesce(c.refunded, 0)::text,
+        format('%s, claim %s', coalesce(l.refunded, 0), claim_id), 'Compare reservation.log and reservation.claim with a backup.'
     FROM (SELECT claim_id, sum(quantity) AS refunded FROM reservation.log WHERE event = 'refunded' GROUP BY claim_id) l
     FULL JOIN (SELECT claim_id, pool_id, refunded FROM reservation.claim WHERE refunded IS NOT NULL OR state = 'refunded') c
         USING (claim_id)

@@ -30,7 +30,8 @@ static const char *const claim_grants[] = {
 	NULL};
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
-	" reservation.adjust, reservation.drop_pool, reservation.grant_access, reservation.reset_stats",
+	" reservation.adjust, reservation.drop_pool, reservation.grant_access,"
+	" reservation.reset_stats",
 	NULL};
 static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};
 static const char *const level_names[] = {"read", "claim", "admin"};

@@ -37,9 +37,9 @@ enum
 	CLAIM_STATE,
 	CLAIM_HOLDER,
 	CLAIM_REQUEST_ID,
+	CLAIM_LIMITED,
 	CLAIM_TAKEN,
 	CLAIM_REFUNDED,
-	CLAIM_LIMITED,
 	CLAIM_COLUMNS
 };
 
@@ -91,9 +91,9 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->holder = DatumGetTextPCopy(values[CLAIM_HOLDER]);
 	claim->request_id =
 		nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
+	claim->limited = DatumGetBool(values[CLAIM_LIMITED]);
 	claim->taken = nulls[CLAIM_TAKEN] ? 0 : DatumGetInt64(values[CLAIM_TAKEN]);
 	claim->refunded = nulls[CLAIM_REFUNDED] ? 0 : DatumGetInt64(values[CLAIM_REFUNDED]);
-	claim->limited = DatumGetBool(values[CLAIM_LIMITED]);
 }
 
 /* Reads a claim by its id; false if it was never made. */
@@ -178,7 +178,6 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 	result = rsv_claim_change(claim, RSV_LAPSED, false, holder);
 	if (result == RSV_WRITTEN)
 	{
-		rsv_stats_add(claim->pool_id, RSV_COUNT_LAPSES, 1);
 		rsv_log(&(RsvEntry) {
 			.at = now,
 			.pool_id = claim->pool_id,
@@ -188,6 +187,7 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 			.counted = !claim->numbered,
 			.event = "lapsed",
 		});
+		rsv_stats_add(claim->pool_id, RSV_COUNT_LAPSES, 1);
 	}
 	return result;
 }
@@ -248,9 +248,9 @@ claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
 	values[CLAIM_HOLDER] = PointerGetDatum(claim->holder);
 	values[CLAIM_REQUEST_ID] = PointerGetDatum(claim->request_id);
 	nulls[CLAIM_REQUEST_ID] = claim->request_id == NULL;
+	values[CLAIM_LIMITED] = BoolGetDatum(claim->limited);
 	values[CLAIM_TAKEN] = Int64GetDatum(claim->taken);
 	nulls[CLAIM_TAKEN] = claim->taken == 0;
 	values[CLAIM_REFUNDED] = Int64GetDatum(claim->refunded);
 	nulls[CLAIM_REFUNDED] = claim->refunded == 0;
-	values[CLAIM_LIMITED] = BoolGetDatum(claim->limited);
 }

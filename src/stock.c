@@ -178,9 +178,9 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 		.quantity = order->quantity,
 		.pool_id = pool->pool_id,
 		.state = order->charge ? RSV_FINALIZED : RSV_HELD,
+		.limited = pool->per_holder > 0,
 		.holder = order->holder,
 		.request_id = order->request_id,
-		.limited = pool->per_holder > 0,
 	};
 
 	if (supply != RSV_TAKEN)
