@@ -536,6 +536,26 @@ Status: granted.
 Errors: 22023 bad argument.
 Locks: the catalog entries of what is granted. A retry grants the same again.';
 
+-- triggers for the application's own tables
+
+CREATE FUNCTION reservation.assign_number() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_assign_number';
+COMMENT ON FUNCTION reservation.assign_number IS 'Trigger BEFORE INSERT OR UPDATE FOR EACH ROW. Arguments: ''pool'', or ''column:name'' of the column that names it; ''number_column'', an integer or text, with a form such as ''number_column:M-0000''; and perhaps ''flag_column'', boolean. An inserted row gets the lowest free number of the pool and a true flag, in the same transaction; when there is none, or the pool is not on sale, NULL and false. A row that never arrives (ON CONFLICT DO NOTHING) gives its number back. A finalized claim stands behind each number, whose holder names the row; an open edition numbers by its sequence alone, with gaps. The owner of the table may supply a number. With the same arguments AFTER DELETE FOR EACH ROW: a deleted row gives its number back. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS004 a number or flag from a role that does not own the table, or a number that is taken; 22003 a number that the column cannot hold, 22023 one that the pool does not have, 42704 unknown pool, 42809 a counted pool, 55P03 undecided whether a supplied number is free; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: the unit taken, without waiting; for the last units of a pool, as claim_next. A retry of the INSERT: another number.';
+
+CREATE FUNCTION reservation.check_version() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_check_version';
+COMMENT ON FUNCTION reservation.check_version IS 'Trigger BEFORE UPDATE FOR EACH ROW, for optimistic locking. Argument: ''version_column'', of an integer type. An update that carries the version of the row passes, and the version is raised by 1; any other fails. An update that does not name the column carries what it finds.
+Errors: RS005 another version, 22003 the type has no further number, 22004 the row has no version; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: none but the row''s. A retry with the version that has been read: RS005, if the first attempt was committed.';
+
+CREATE FUNCTION reservation.finalize_once() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_finalize_once';
+COMMENT ON FUNCTION reservation.finalize_once IS 'Trigger BEFORE UPDATE FOR EACH ROW. Arguments: ''flag_column'', boolean, and perhaps ''at_column'', a timestamp. The flag turns true once, and at_column is set to the time of it. An update that sets it to true again counts 0 rows. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS004 the flag is turned back, or the time changed; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: none but the row''s. A retry: 0 rows.';
+
 -- privileges: nothing to PUBLIC. Whoever created the extension can use, dump and restore all of it, but not change what
 -- it is made of, because the library relies on that.
 

@@ -48,7 +48,6 @@ enum
 static void claim(Order *order, RsvAnswer *answer);
 static void take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *request,
 				 RsvAnswer *answer);
-static const char *closed_reason(const RsvPool *pool, TimestampTz now);
 static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
 static int compare_holds(const ListCell *a, const ListCell *b);
 static void give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer);
@@ -134,7 +133,7 @@ claim(Order *order, RsvAnswer *answer)
 	deadline = rsv_wait_deadline(order->wait, GetCurrentTimestamp());
 	locked = rsv_limit_lock(&pool, order->holder, deadline);
 	order->now = GetCurrentTimestamp();
-	closed = closed_reason(&pool, order->now);
+	closed = rsv_pool_closed(&pool, order->now);
 	if (closed != NULL || !locked)
 		refuse(order, &pool, closed != NULL ? closed : "busy", -1, answer);
 	else if (within_limit(order, &pool, answer))
@@ -166,17 +165,6 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 		give(order, pool, numbers, answer);
 		rsv_request_save(request, answer, order->now);
 	}
-}
-
-/* Why nobody can claim from this pool now, NULL if everybody can. */
-static const char *
-closed_reason(const RsvPool *pool, TimestampTz now)
-{
-	if (now < pool->opens_at)
-		return "not_open";
-	if (now >= pool->closes_at)
-		return "closed";
-	return pool->paused ? "paused" : NULL;
 }
 
 /*

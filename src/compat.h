@@ -19,6 +19,11 @@ typedef bool TU_UpdateIndexes;
 	(ExecInsertIndexTuples)(rri, slot, estate, update, noDupErr, conflict, arbiters)
 #endif
 
+/* PostgreSQL 16 made one function of those that ask who owns what */
+#if PG_VERSION_NUM < 160000
+#define object_ownercheck(class_id, object_id, role_id) pg_class_ownercheck(object_id, role_id)
+#endif
+
 /* PostgreSQL 18 added instrumentation to index scans */
 #if PG_VERSION_NUM < 180000
 #define index_beginscan(table, index, snapshot, instrument, nkeys, norderbys) \

@@ -178,10 +178,17 @@ rsv_availability(PG_FUNCTION_ARGS)
 void
 rsv_pool_find(const text *name, RsvPool *pool)
 {
+	if (!rsv_pool_lookup(name, pool))
+		rsv_pool_refuse_unknown(name);
+}
+
+/* The same, for callers who can go on without. */
+bool
+rsv_pool_lookup(const text *name, RsvPool *pool)
+{
 	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
 
-	if (!pool_from_index(RSV_POOL_NAME, &key, pool))
-		rsv_pool_refuse_unknown(name);
+	return pool_from_index(RSV_POOL_NAME, &key, pool);
 }
 
 /* Reads the pool of a claim, dropped or not. */
@@ -208,6 +215,17 @@ rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 					rsv_text_display(pool->name)),
 			 errhint(
 				 "A counted pool has no numbers; create one with kind => 'numbered'.")));
+}
+
+/* Why nobody can claim from this pool now, NULL if everybody can. */
+const char *
+rsv_pool_closed(const RsvPool *pool, TimestampTz now)
+{
+	if (now < pool->opens_at)
+		return "not_open";
+	if (now >= pool->closes_at)
+		return "closed";
+	return pool->paused ? "paused" : NULL;
 }
 
 /* What people call a unit, NULL if nothing. */

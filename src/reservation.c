@@ -17,6 +17,9 @@ void
 _PG_init(void)
 {
 	rsv_guc_init();
+	rsv_trigger_init();
+	rsv_arrival_init();
+	rsv_holder_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		rsv_hint_init();

@@ -101,6 +101,13 @@ extern int rsv_claim_wait_ms;
 extern int rsv_hint_pools;
 extern void rsv_guc_init(void);
 
+/* trigger.c: the trigger protocol; trigger.h has what its rooms share */
+extern void rsv_trigger_init(void);
+extern void rsv_arrival_init(void);
+extern void rsv_holder_init(void);
+extern int64 rsv_numbered_last(const RsvPool *pool);
+extern void rsv_numbered_verify(const text *pool_name, RsvAnswer *answer);
+
 /* argument.c: what callers hand in, checked */
 extern void rsv_argument_required(FunctionCallInfo fcinfo, int argument, const char *what);
 extern text *rsv_argument_name(FunctionCallInfo fcinfo, int argument, const char *what);
@@ -243,15 +250,18 @@ extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool
 
 /* pool.c: what can be claimed */
 extern void rsv_pool_find(const text *name, RsvPool *pool);
+extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
+extern const char *rsv_pool_closed(const RsvPool *pool, TimestampTz now);
 extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 
 /* sequence.c: numbers that are never used twice */
 extern void rsv_sequence_make(const RsvPool *pool);
 extern void rsv_sequence_drop(const RsvPool *pool);
 extern int64 rsv_sequence_next(const RsvPool *pool);
+extern void rsv_sequence_pass(const RsvPool *pool, int32 number);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
 /* ledger.c: rows of reservation.claim and of the log */
@@ -344,12 +354,17 @@ extern RsvSupply rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *
 								 TimestampTz deadline, int32 *numbers, int64 *available);
 extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now,
 									  TimestampTz deadline);
+extern bool rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as_of,
+								  RsvClaim *claim);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
 /* limit.c: what one holder may have */
 extern bool rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline);
 extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
 								List **holds);
+
+/* settle.c: what becomes of a claim */
+extern void rsv_claim_give_back(const pg_uuid_t *claim_id);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest

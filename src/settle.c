@@ -378,6 +378,16 @@ may_be_late(const RsvClaim *claim, const RsvPool *pool, TimestampTz *now, bool *
 	return *unit_taken;
 }
 
+/* For a trigger: takes the unit of a finalized claim back, if it still has one. */
+void
+rsv_claim_give_back(const pg_uuid_t *claim_id)
+{
+	RsvClaim claim;
+	bool replayed;
+
+	(void) refund(claim_id, 0, GetCurrentTimestamp(), NULL, &claim, &replayed);
+}
+
 static void
 refuse_undecided(const RsvClaim *claim)
 {
