@@ -7,8 +7,8 @@
 
 #include "utils/elog.h"
 
-#define ERRCODE_RSV_REQUEST_REUSED MAKE_SQLSTATE('R', 'S', '0', '0', '1')
-#define ERRCODE_RSV_UNKNOWN_CLAIM  MAKE_SQLSTATE('R', 'S', '0', '0', '2')
+#define ERRCODE_RSV_REQUEST_REUSED   MAKE_SQLSTATE('R', 'S', '0', '0', '1')
+#define ERRCODE_RSV_UNKNOWN_CLAIM    MAKE_SQLSTATE('R', 'S', '0', '0', '2')
 #define ERRCODE_RSV_PROTECTED_VALUE  MAKE_SQLSTATE('R', 'S', '0', '0', '4')
 #define ERRCODE_RSV_VERSION_CONFLICT MAKE_SQLSTATE('R', 'S', '0', '0', '5')
 

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
@@ -51,18 +52,21 @@ rsv_holder_init(void)
 	RegisterXactCallback(transaction_ends, NULL);
 }
 
-/* Learns the columns of the primary key, in the current memory context. */
+/* Learns the columns of the primary key, in the order that all partitions have. */
 void
 rsv_holder_learn(Relation relation, RsvHolder *holder)
 {
-	Bitmapset *keys = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	int key = -1;
+	Relation index;
 
 	holder->root_id = root_of(relation);
 	holder->nkeys = 0;
-	while ((key = bms_next_member(keys, key)) >= 0)
+	list_free(RelationGetIndexList(relation)); /* finds the primary key */
+	if (!OidIsValid(relation->rd_pkindex))
+		return;
+	index = index_open(relation->rd_pkindex, AccessShareLock);
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 	{
-		AttrNumber column = key + FirstLowInvalidHeapAttributeNumber;
+		AttrNumber column = index->rd_index->indkey.values[i];
 
 		/* a generated column has no value yet when a BEFORE trigger sees the row */
 		if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attgenerated != '\0')
@@ -72,7 +76,7 @@ rsv_holder_learn(Relation relation, RsvHolder *holder)
 		}
 		holder->keys[holder->nkeys++] = column;
 	}
-	bms_free(keys);
+	index_close(index, NoLock);
 }
 
 /* The name of a row, by which a claim knows it. 22023 if it is too long for that. */
