@@ -20,14 +20,15 @@ static const char *const read_grants[] = {
 	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify", NULL};
 static const char *const claim_grants[] = {
 	"SELECT ON reservation.claims",
-	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.extend,"
-	" reservation.release, reservation.finalize, reservation.refund, reservation.sweep",
+	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
+	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"
+	" reservation.finalize, reservation.refund, reservation.sweep",
 	"EXECUTE ON FUNCTION reservation.assign_number, reservation.check_version,"
 	" reservation.finalize_once",
 	NULL};
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
-	" reservation.drop_pool, reservation.grant_access",
+	" reservation.adjust, reservation.drop_pool, reservation.grant_access",
 	NULL};
 static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};
 static const char *const level_names[] = {"read", "claim", "admin"};

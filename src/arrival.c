@@ -181,7 +181,7 @@ settle(uint64 statement, bool all)
 				forget(link);
 				continue;
 			}
-			rsv_claim_give_back(&pending->claim_id);
+			rsv_claim_give_back(&pending->claim_id, 0);
 			pending->returned_in = current;
 			if (pending->given_in == current)
 			{

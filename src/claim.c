@@ -51,7 +51,6 @@ static void take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvReq
 static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
 static int compare_holds(const ListCell *a, const ListCell *b);
 static void give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer);
-static TimestampTz hold_end(const Order *order, const RsvPool *pool);
 static void refuse(const Order *order, const RsvPool *pool, const char *status, int64 available,
 				   RsvAnswer *answer);
 static void answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim,
@@ -221,7 +220,7 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 	Snapshot as_of = rsv_store_now();
 	RsvClaim hold = {
 		.claimed_at = order->now,
-		.expires_at = hold_end(order, pool),
+		.expires_at = rsv_pool_hold_end(pool, order->ttl, order->now),
 		.quantity = 1,
 		.pool_id = pool->pool_id,
 		.numbered = true,
@@ -238,16 +237,6 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 		answer_claim("claimed", pool, &hold, as_of, answer);
 	}
 	rsv_store_forget(as_of);
-}
-
-static TimestampTz
-hold_end(const Order *order, const RsvPool *pool)
-{
-	Interval setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
-
-	if (order->ttl != NULL)
-		return rsv_hold_end(order->now, order->ttl);
-	return rsv_hold_end(order->now, pool->hold_ttl != NULL ? pool->hold_ttl : &setting);
 }
 
 /* Answers with a refusal; available < 0: it has to be counted. */

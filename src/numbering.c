@@ -228,7 +228,7 @@ static void delete (Row *row)
 		return;
 	if (rsv_holder_same(claim.holder,
 						rsv_holder_name(&numbering->holder, row->data->tg_relation, tuple)))
-		rsv_claim_give_back(&claim.claim_id);
+		rsv_claim_give_back(&claim.claim_id, 0);
 }
 
 /* The pool that numbers this row, NULL if its column is. */
@@ -370,7 +370,6 @@ make_claim(Row *row, const RsvPool *pool, TimestampTz now)
 	claim.holder = rsv_holder_name(&row->numbering->holder, row->data->tg_relation, row->tuple);
 	rsv_identifier_make(&claim.claim_id, now, pool->name);
 	rsv_claim_insert(&claim);
-	rsv_claim_log(&claim, "finalized", now, NULL);
 	ForceSyncCommit();
 	row->claim_id = claim.claim_id;
 	row->has_claim = true;

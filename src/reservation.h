@@ -72,6 +72,8 @@ typedef struct RsvClaim
 	TimestampTz expires_at;
 	TimestampTz finalized_at; /* meaningful if finalized or refunded */
 	int64 quantity;
+	int64 taken;    /* what the claim began with, if more; else 0 */
+	int64 refunded; /* of quantity */
 	int32 pool_id;
 	int32 number; /* meaningful if numbered */
 	bool numbered;
@@ -139,6 +141,7 @@ typedef enum RsvTable
 	RSV_POOL,
 	RSV_AVAILABLE,
 	RSV_UNIT,
+	RSV_STOCK,
 	RSV_CLAIM,
 	RSV_REQUEST,
 	RSV_LOG
@@ -150,6 +153,8 @@ typedef enum RsvIndex
 	RSV_POOL_NAME,
 	RSV_AVAILABLE_PKEY,
 	RSV_UNIT_PKEY,
+	RSV_STOCK_PKEY,
+	RSV_STOCK_SPLIT,
 	RSV_CLAIM_PKEY,
 	RSV_CLAIM_LIVE,
 	RSV_CLAIM_EXPIRY,
@@ -168,10 +173,11 @@ typedef struct RsvKey
 typedef struct RsvScan
 {
 	Relation table;
-	Relation index;
+	Relation index; /* NULL: one row version, by its place */
 	IndexScanDesc scan;
-	TupleTableSlot *slot; /* the row found; its memory lives until the next call */
-	Snapshot as_of;       /* NULL: committed rows and rows in flight */
+	TupleTableSlot *slot;    /* the row found; its memory lives until the next call */
+	Snapshot as_of;          /* NULL: committed rows and rows in flight */
+	ScanDirection direction; /* backward if the caller says so before the first row */
 	SnapshotData dirty;
 	TransactionId holder; /* in flight: who inserted or is deleting the row */
 } RsvScan;
@@ -189,7 +195,10 @@ extern Snapshot rsv_store_now(void);
 extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
 						   int nkeys);
+extern void rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
+extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
+extern bool rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid);
 extern void rsv_scan_end(RsvScan *scan);
 extern void rsv_store_insert(RsvTable table, Datum *values, bool *nulls);
 extern RsvWrite rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls,
@@ -200,6 +209,7 @@ extern RsvWrite rsv_scan_delete(RsvScan *scan, TransactionId *holder);
 typedef enum RsvPlan
 {
 	RSV_PLAN_POOL_INSERT,
+	RSV_PLAN_POOL_LOCK,
 	RSV_PLAN_POOL_ALTER,
 	RSV_PLAN_POOL_GROW,
 	RSV_PLAN_POOL_DROP,
@@ -212,6 +222,7 @@ typedef enum RsvPlan
 	RSV_PLAN_CLAIMS_SETTLE,
 	RSV_PLAN_CLAIMS_LIVE,
 	RSV_PLAN_STOCK_INSERT,
+	RSV_PLAN_ACCOUNT_ENTRIES,
 	RSV_PLAN_CONTRADICTIONS,
 	RSV_PLANS
 } RsvPlan;
@@ -254,7 +265,10 @@ extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
+extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);
+extern void rsv_pool_lock(RsvPool *pool);
 extern const char *rsv_pool_closed(const RsvPool *pool, TimestampTz now);
+extern TimestampTz rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now);
 extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 
 /* sequence.c: numbers that are never used twice */
@@ -265,14 +279,30 @@ extern void rsv_sequence_pass(const RsvPool *pool, int32 number);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
 /* ledger.c: rows of reservation.claim and of the log */
+typedef struct RsvEntry
+{
+	TimestampTz at;
+	int32 pool_id;
+	const pg_uuid_t *claim_id; /* NULL: of the pool itself */
+	int64 quantity;
+	int64 change; /* how much came back to the pool; below zero: was taken from it */
+	bool counted;
+	const char *event;
+	const text *request_id; /* NULL if none */
+	const text *reason;     /* NULL if none */
+} RsvEntry;
+
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern void rsv_claim_insert(const RsvClaim *claim);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
-extern void rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at,
-						  const text *request_id);
+extern void rsv_log(const RsvEntry *entry);
 extern RsvWrite rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder);
-extern void rsv_unit_free(const RsvClaim *claim);
+extern void rsv_claim_free(const RsvClaim *claim, int64 quantity);
+
+/* settle.c: what becomes of a claim */
+extern void rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim);
+extern bool rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry);
 
 /* hint.c: where to look first, in shared memory */
 #define RSV_NOTHING_FREE ((int64) PG_INT32_MAX + 1)
@@ -285,6 +315,16 @@ typedef enum RsvReach
 	RSV_FULL  /* everything that could be free */
 } RsvReach;
 
+/* Where a free unit should be. */
+typedef struct RsvSpot
+{
+	int32 number;
+	ItemPointerData tid;
+} RsvSpot;
+
+/* A walk for one unit reads so many more in the index, for those who come after it. */
+#define RSV_SPOTS_MAX 32
+
 typedef struct RsvHint
 {
 	/* told at the beginning */
@@ -293,6 +333,7 @@ typedef struct RsvHint
 	int32 to;          /* end here */
 	int32 next;        /* where others begin meanwhile, 0 if that was not moved */
 	int32 low;         /* nothing below is free */
+	bool ahead;        /* read ahead to the end */
 	bool returned;     /* "from" is a number given back */
 	bool complete;     /* from everything that could be free to the end */
 	bool nothing_free; /* no unit is free: look only at lapsed holds */
@@ -304,6 +345,8 @@ typedef struct RsvHint
 	int64 last_taken;       /* highest free row taken, -1 if none */
 	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none, DT_NOBEGIN if not
 							 * looked at */
+	int nspots;
+	RsvSpot spots[RSV_SPOTS_MAX]; /* read ahead */
 } RsvHint;
 
 typedef struct RsvPoolKey
@@ -326,6 +369,7 @@ typedef struct RsvTouch
 } RsvTouch;
 
 extern void rsv_hint_init(void);
+extern bool rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
 extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now);
@@ -358,13 +402,71 @@ extern bool rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as
 								  RsvClaim *claim);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
+/* slot.c: what a counted pool has left, in slots */
+
+/* Slots that a pool begins with, if it has as many units: see plan.c */
+#define RSV_SLOTS_FIRST 2
+
+/* A slot as it was met. */
+typedef struct RsvSlot
+{
+	int32 slot;
+	int64 quantity;
+	int64 added;
+	ItemPointerData tid;
+	TransactionId holder; /* in flight: whose */
+} RsvSlot;
+
+/*
+ * A way around the slots of a pool: downwards from one, then from the top down to
+ * it. Downwards, because then the newest version of a slot comes first, and the
+ * old ones, however many an old snapshot keeps, need not be looked at.
+ */
+typedef struct RsvRound
+{
+	int32 pool_id;
+	int32 start;
+	int32 at_most;
+	Snapshot as_of; /* NULL: committed rows and rows in flight */
+	bool wrapped;
+	bool begun;
+	RsvScan scan;
+} RsvRound;
+
+extern int rsv_stock_slots;
+extern void rsv_slot_give(int32 pool_id, int64 quantity, int64 added);
+extern void rsv_slot_spread(int32 pool_id, int64 quantity);
+extern int64 rsv_slot_available(const RsvPool *pool, TimestampTz now);
+extern int64 rsv_slot_added(const RsvPool *pool);
+extern int64 rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of);
+extern void rsv_slot_merge(int32 pool_id);
+extern void rsv_round_begin(RsvRound *round, int32 pool_id);
+extern bool rsv_round_next(RsvRound *round, RsvSlot *slot);
+extern void rsv_round_end(RsvRound *round);
+extern bool rsv_slot_last(int32 pool_id, RsvSlot *slot);
+extern RsvWrite rsv_slot_change(int32 pool_id, RsvSlot *slot, int64 quantity, int64 added,
+								TransactionId *holder);
+extern bool rsv_slot_delete(int32 pool_id, int32 number, int64 most);
+extern bool rsv_slot_may_split(int32 pool_id, TimestampTz now);
+extern void rsv_slot_split(int32 pool_id, int64 quantity);
+extern void rsv_slot_add(int64 *sum, int64 quantity);
+
+/* draw.c: taking from the slots */
+extern RsvSupply rsv_draw(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now,
+						  TimestampTz deadline, int64 *available);
+
+/* account.c: the balance of counted pools */
+extern const char *rsv_account_grow(RsvPool *pool, int64 count);
+extern void rsv_account_move_floor(const RsvPool *pool, int64 floor);
+extern void rsv_account_check_ceiling(const RsvPool *pool);
+
 /* limit.c: what one holder may have */
 extern bool rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline);
 extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
 								List **holds);
 
-/* settle.c: what becomes of a claim */
-extern void rsv_claim_give_back(const pg_uuid_t *claim_id);
+/* refund.c: finalized claims taken back */
+extern void rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest
