@@ -637,7 +637,7 @@ CREATE FUNCTION reservation.verify(pool text DEFAULT NULL)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_verify';
 COMMENT ON FUNCTION reservation.verify IS 'Checks the books of one pool, or of all, and returns a row for each thing that is wrong: none when all is right. Reads what is true now, at every isolation level. Safe beside a running sale.
 Errors: 42704 unknown pool.
-Locks: none. Works on a standby.';
+Locks: none, but ACCESS SHARE on the tables that assign_number numbers. Works on a standby.';
 
 CREATE FUNCTION reservation.grant_access(role regrole, level text)
     RETURNS TABLE (status text, role regrole, level text)
@@ -666,6 +666,18 @@ CREATE FUNCTION reservation.finalize_once() RETURNS trigger
 COMMENT ON FUNCTION reservation.finalize_once IS 'Trigger BEFORE UPDATE FOR EACH ROW. Arguments: ''flag_column'', boolean, and perhaps ''at_column'', a timestamp. The flag turns true once, and at_column is set to the time of it. An update that sets it to true again counts 0 rows. The commit is flushed to disk even with synchronous_commit off.
 Errors: RS004 the flag is turned back, or the time changed; for a definition that cannot work: 39P01, 22023, 42703, 42809.
 Locks: none but the row''s. A retry: 0 rows.';
+
+CREATE FUNCTION reservation.take_stock() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_take_stock';
+COMMENT ON FUNCTION reservation.take_stock IS 'Trigger AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW, on a table with a primary key. Arguments: ''pool_column'', which names a counted pool, and ''quantity_column'', of an integer type, in the units of the pool. An inserted row takes its quantity, a deleted one gives it back, an updated one takes or gives back the difference; all rows of a statement at once, when it ends. A NULL pool, and a quantity of NULL or 0, take nothing. A finalized claim stands behind each row, whose holder names it. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS006 not enough, or not on sale, with what is available; 22003 a sum too large, 22023 a negative quantity, 42704 unknown pool, 42809 a numbered pool, 55P03 undecided whether there is enough; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: what it takes, the pools of a statement in the order of their ids. A retry of the INSERT: the same again.';
+
+CREATE FUNCTION reservation.charge_credit() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_charge_credit';
+COMMENT ON FUNCTION reservation.charge_credit IS 'Trigger AFTER INSERT OR UPDATE FOR EACH ROW, on a table with a primary key. Arguments: ''account_column'', which names a counted pool; ''amount'', a column of an integer type or a number, in the units of the account; ''status_column''; and one or more failed states. An inserted row is charged once, when its statement ends; an update to a failed status refunds it, once. A deleted row stays charged. A NULL account, and an amount of NULL or 0, charge nothing. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS006 not enough credit, with what is available; RS004 another account or primary key; 22003 a sum too large, 22023 a negative amount, 42704 unknown account, 42809 a numbered pool, 55P03 undecided whether there is enough; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: what it takes, the accounts of a statement in the order of their ids; for a refund, the claim. A retry of the INSERT: another charge; of the refund: nothing.';
 
 -- privileges: nothing to PUBLIC. Whoever created the extension can use, dump and restore all of it, but not change what
 -- it is made of, because the library relies on that.

@@ -108,6 +108,19 @@ rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row)
 	return result;
 }
 
+/* For triggers that must know a row again. */
+void
+rsv_holder_require_key(Relation relation, const RsvHolder *holder, const char *function)
+{
+	if (holder->nkeys == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s needs a primary key on \"%s\"", function,
+						RelationGetRelationName(relation)),
+				 errhint("Add one of plain columns: a claim names the row by it."),
+				 errtable(relation)));
+}
+
 bool
 rsv_holder_same(const text *a, const text *b)
 {

@@ -235,18 +235,9 @@ static void delete (Row *row)
 text *
 rsv_numbering_pool(const RsvNumbering *numbering, TupleDesc columns, HeapTuple tuple)
 {
-	bool isnull;
-	Datum value;
-	Oid output;
-	bool varlena;
-
 	if (numbering->pool_name != NULL)
 		return numbering->pool_name;
-	value = heap_getattr(tuple, numbering->pool.number, columns, &isnull);
-	if (isnull)
-		return NULL;
-	getTypeOutputInfo(numbering->pool.type, &output, &varlena);
-	return cstring_to_text(OidOutputFunctionCall(output, value));
+	return rsv_column_text(&numbering->pool, columns, tuple);
 }
 
 static bool

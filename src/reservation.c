@@ -20,6 +20,7 @@ _PG_init(void)
 	rsv_trigger_init();
 	rsv_arrival_init();
 	rsv_holder_init();
+	rsv_basket_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		rsv_hint_init();

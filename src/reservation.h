@@ -107,6 +107,7 @@ extern void rsv_guc_init(void);
 extern void rsv_trigger_init(void);
 extern void rsv_arrival_init(void);
 extern void rsv_holder_init(void);
+extern void rsv_basket_init(void);
 extern int64 rsv_numbered_last(const RsvPool *pool);
 extern void rsv_numbered_verify(const text *pool_name, RsvAnswer *answer);
 

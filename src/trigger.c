@@ -53,6 +53,8 @@ static const RsvTriggerRule *const rules[] = {
 	&rsv_numbering_rule,
 	&rsv_version_rule,
 	&rsv_flag_rule,
+	&rsv_deduction_rule,
+	&rsv_credit_rule,
 };
 
 static HTAB *known_triggers = NULL;
@@ -239,6 +241,35 @@ rsv_column_from_int64(Relation relation, const RsvColumn *column, int64 number)
 		value = Int64GetDatum(number);
 	rsv_column_check_domain(column, value, false);
 	return value;
+}
+
+/* The text of a value, whatever its type; NULL if it is. */
+text *
+rsv_column_text(const RsvColumn *column, TupleDesc columns, HeapTuple row)
+{
+	bool isnull;
+	Datum value = heap_getattr(row, column->number, columns, &isnull);
+	Oid output;
+	bool varlena;
+
+	if (isnull)
+		return NULL;
+	if (column->base == TEXTOID || column->base == VARCHAROID)
+		return DatumGetTextPP(value);
+	getTypeOutputInfo(column->type, &output, &varlena);
+	return cstring_to_text(OidOutputFunctionCall(output, value));
+}
+
+void
+rsv_column_refuse_negative(Relation relation, const RsvColumn *column, int64 value)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("column \"%s\" of relation \"%s\" must not be negative, as " INT64_FORMAT " is",
+					NameStr(TupleDescAttr(RelationGetDescr(relation), column->number - 1)->attname),
+					RelationGetRelationName(relation), value),
+			 errhint("Delete the row, or update it to less, to give something back."),
+			 errtablecol(relation, column->number)));
 }
 
 /* A value that we put into a column of a domain obeys the domain. */

@@ -71,6 +71,8 @@ typedef void (*RsvTriggerVisitor)(Relation relation, const Trigger *trigger, voi
 extern const RsvTriggerRule rsv_numbering_rule;
 extern const RsvTriggerRule rsv_version_rule;
 extern const RsvTriggerRule rsv_flag_rule;
+extern const RsvTriggerRule rsv_deduction_rule;
+extern const RsvTriggerRule rsv_credit_rule;
 
 extern void *rsv_trigger_begin(FunctionCallInfo fcinfo, const RsvTriggerRule *rule);
 extern void rsv_trigger_visit(const RsvTriggerRule *rule, RsvTriggerVisitor visitor,
@@ -80,6 +82,9 @@ extern void rsv_column_find(Relation relation, const char *name, RsvColumnKind k
 extern int64 rsv_column_int64(const RsvColumn *column, Datum value);
 extern Datum rsv_column_from_int64(Relation relation, const RsvColumn *column, int64 number);
 extern void rsv_column_check_domain(const RsvColumn *column, Datum value, bool isnull);
+extern text *rsv_column_text(const RsvColumn *column, TupleDesc columns, HeapTuple row);
+extern void rsv_column_refuse_negative(Relation relation, const RsvColumn *column, int64 value)
+	pg_attribute_noreturn();
 extern bool rsv_column_is_set(const TriggerData *data, const RsvColumn *column);
 
 extern bool rsv_column_same(const RsvColumn *column, Datum a, Datum b);
@@ -92,6 +97,8 @@ extern bool rsv_numeral_read(const RsvNumeral *numeral, Datum value, int32 *numb
 /* holder.c: rows as holders of claims */
 extern void rsv_holder_learn(Relation relation, RsvHolder *holder);
 extern text *rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row);
+extern void rsv_holder_require_key(Relation relation, const RsvHolder *holder,
+								   const char *function);
 extern bool rsv_holder_same(const text *a, const text *b);
 extern void rsv_holder_moves_out(Relation relation, int32 number, const text *name);
 extern bool rsv_holder_moves_in(Relation relation, int32 number, const text *name);
@@ -107,6 +114,11 @@ extern bool rsv_row_is_ours(TupleTableSlot *slot);
 
 /* numbering.c: rows that get numbers */
 extern text *rsv_numbering_pool(const RsvNumbering *numbering, TupleDesc columns, HeapTuple tuple);
+
+/* basket.c: what the rows of a statement want from counted pools */
+extern void rsv_basket_add(FmgrInfo *function, int32 pool_id, const text *holder, int64 quantity);
+extern void rsv_basket_settle(void);
+extern void rsv_basket_give_back(int32 pool_id, const text *holder, int64 quantity);
 
 /* arrival.c: numbers whose row may never arrive */
 extern uint64 rsv_arrival_statement(FmgrInfo *function);

@@ -18,7 +18,8 @@ use Reservation;
 my $connections = 100;
 my $units = 100;
 
-# Each connection signs up several, and rolls three of ten back, as a whole or to a savepoint.
+# Each connection signs up several, and rolls three of ten back, as a whole or to a savepoint. None
+# wants a second number while it has one: two who did could wait for each other at the end.
 my $sign_ups = <<'EOF';
 \set fate random(1, 20)
 BEGIN;
@@ -26,14 +27,14 @@ BEGIN;
 INSERT INTO :table (email) VALUES (gen_random_uuid());
 ROLLBACK;
 \elif :fate <= 6
-INSERT INTO :table (email) VALUES (gen_random_uuid());
 SAVEPOINT s;
 INSERT INTO :table (email) VALUES (gen_random_uuid());
 ROLLBACK TO s;
+INSERT INTO :table (email) VALUES (gen_random_uuid());
 COMMIT;
 \elif :fate <= 8
+INSERT INTO :table (email) SELECT min(email) FROM :table HAVING min(email) <> '' ON CONFLICT DO NOTHING;
 INSERT INTO :table (email) VALUES (gen_random_uuid());
-INSERT INTO :table (email) SELECT min(email) FROM :table ON CONFLICT DO NOTHING;
 COMMIT;
 \else
 INSERT INTO :table (email) VALUES (gen_random_uuid());
