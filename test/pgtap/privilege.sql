@@ -20,12 +20,12 @@ $$;
 
 SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
 SELECT is(pg_temp.functions('rsv_read'), '{availability,verify,version}', 'read: functions');
-SELECT is(pg_temp.functions('rsv_claim'), '{assign_number,availability,charge_credit,check_version,claim_next,claim_unit,extend,finalize,'
-    'finalize_once,refund,release,sweep,take_stock,verify,version}',
+SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availability,charge,charge_credit,check_version,claim_next,'
+    'claim_unit,extend,finalize,finalize_once,refund,release,sweep,take,take_stock,verify,version}',
     'claim: functions');
-SELECT is(pg_temp.functions('rsv_admin'), '{add_units,alter_pool,assign_number,availability,charge_credit,check_version,claim_next,'
-    'claim_unit,create_pool,drop_pool,extend,finalize,finalize_once,grant_access,refund,release,'
-    'sweep,take_stock,verify,version}', 'admin: functions');
+SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,assign_number,availability,charge,charge_credit,'
+    'check_version,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,finalize_once,grant_access,refund,release,'
+    'sweep,take,take_stock,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{pool_status,units}', 'read: may read');
 SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,units}', 'claim: may read');
