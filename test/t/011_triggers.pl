@@ -11,7 +11,9 @@ use Test::More;
 use Reservation;
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
-my $node = Reservation->node('triggers', conf => "wal_level = logical\nreservation.claim_wait = '60s'");
+my $node = Reservation->node('triggers',
+	init => [ allows_streaming => 'logical' ],
+	conf => "reservation.claim_wait = '60s'");
 my $sql = sub { return $node->safe_psql('postgres', $_[0]) };
 my $code = sub {
 	my (undef, undef, $stderr) = $node->psql('postgres', $_[0],
@@ -124,11 +126,12 @@ verify_ok($node, 'postgres', 'lines: verify() finds nothing wrong');
 my $deadlock = 0;
 for (my $try = 1; $try <= 10 && !$deadlock; $try++)
 {
-	my $naive = pgbench_run($node, 'postgres', $lines,
+	my $log_start = -s $node->logfile;
+	pgbench_run($node, 'postgres', $lines,
 		clients => 20,
 		transactions => 2,
 		args => ['--define=table=naive_line']);
-	$deadlock = $naive->{stderr} =~ /deadlock detected/;
+	$deadlock = slurp_file($node->logfile, $log_start) =~ /deadlock detected/;
 }
 ok($deadlock, 'control: a trigger that takes line by line deadlocks');
 
@@ -225,8 +228,8 @@ EOF
 $in_subscriber->('ALTER TABLE loud ENABLE ALWAYS TRIGGER number');
 $sql->("CREATE PUBLICATION p FOR TABLE silent, loud;
 	SELECT pg_create_logical_replication_slot('s', 'pgoutput')");
-$in_subscriber->("CREATE SUBSCRIPTION s CONNECTION '" . $node->connstr('postgres')
-	  . "' PUBLICATION p WITH (create_slot = false, slot_name = 's', copy_data = false)");
+my $publisher = $node->connstr('postgres') =~ s/'/''/gr;
+$in_subscriber->("CREATE SUBSCRIPTION s CONNECTION '$publisher' PUBLICATION p WITH (create_slot = false, slot_name = 's', copy_data = false)");
 $sql->('INSERT INTO silent VALUES (1), (2); INSERT INTO loud VALUES (1), (2)');
 $node->wait_for_catchup('s');
 is($in_subscriber->("SELECT 'silent', * FROM silent UNION ALL SELECT 'loud', * FROM loud"),
