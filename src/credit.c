@@ -70,6 +70,7 @@ rsv_charge_credit(PG_FUNCTION_ARGS)
 	const TriggerData *data = (TriggerData *) fcinfo->context;
 	TupleDesc columns = RelationGetDescr(data->tg_relation);
 
+	rsv_holder_require_key(data->tg_relation, &definition->holder, "charge_credit");
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
 		guard_account(data, definition);
@@ -97,7 +98,6 @@ learn(Relation relation, const Trigger *trigger)
 	for (int i = 0; i < definition->nfailed; i++)
 		definition->failed[i] = pstrdup(trigger->tgargs[i + 3]);
 	rsv_holder_learn(relation, &definition->holder);
-	rsv_holder_require_key(relation, &definition->holder, "charge_credit");
 	return definition;
 }
 

@@ -51,6 +51,7 @@ rsv_take_stock(PG_FUNCTION_ARGS)
 	const Definition *definition = rsv_trigger_begin(fcinfo, &rsv_deduction_rule);
 	const TriggerData *data = (TriggerData *) fcinfo->context;
 
+	rsv_holder_require_key(data->tg_relation, &definition->holder, "take_stock");
 	add(fcinfo, definition, data->tg_trigtuple, TRIGGER_FIRED_BY_INSERT(data->tg_event) ? 1 : -1);
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 		add(fcinfo, definition, data->tg_newtuple, 1);
@@ -65,7 +66,6 @@ learn(Relation relation, const Trigger *trigger)
 	rsv_column_find(relation, trigger->tgargs[0], RSV_COLUMN_ANY, false, &definition->pool);
 	rsv_column_find(relation, trigger->tgargs[1], RSV_COLUMN_INTEGER, false, &definition->quantity);
 	rsv_holder_learn(relation, &definition->holder);
-	rsv_holder_require_key(relation, &definition->holder, "take_stock");
 	return definition;
 }
 

@@ -108,7 +108,10 @@ rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row)
 	return result;
 }
 
-/* For triggers that must know a row again. */
+/*
+ * For triggers that must know a row again. Asked when one fires: a parallel restore
+ * may make a table's triggers before its primary key.
+ */
 void
 rsv_holder_require_key(Relation relation, const RsvHolder *holder, const char *function)
 {
