@@ -17,6 +17,11 @@
  * when the next number is asked for, so that a statement of many rows that are
  * dropped does not run a pool dry; the rest before the commit, or the PREPARE.
  *
+ * A number that is left over so goes to the next row of its pool, with its claim,
+ * and nothing is written: giving it back and taking it again for thousands of
+ * rows would leave as many dead versions of it, each to be looked at by the next.
+ * The claim then has the name of another row, until its own has arrived.
+ *
  * A subtransaction that rolls back takes its claims with it, and what it gave
  * back of others' is theirs again.
  *
@@ -55,7 +60,11 @@ typedef struct Pending
 	Oid index_id;
 	RsvColumn column;
 	HeapTuple row; /* as the executor got it */
+	int32 pool_id;
+	int32 number;
 	pg_uuid_t claim_id;
+	text *holder; /* the claim shall name this row, when it has arrived; NULL: it does */
+	bool spare;   /* the row did not arrive */
 } Pending;
 
 /* What is looked for in the table. */
@@ -72,6 +81,7 @@ static Pending *pendings = NULL; /* the latest first */
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
 static void settle(uint64 statement, bool all);
+static bool decide(Pending *pending, SubTransactionId current, bool all);
 static bool has_arrived(const Pending *pending);
 static bool is_the_row(TupleTableSlot *slot, void *argument);
 static void forget(Pending **link);
@@ -106,10 +116,37 @@ rsv_arrival_statement(FmgrInfo *function)
 	return statement->id;
 }
 
-/* A row gets a number: the claim is to be given back unless the row arrives. */
+/*
+ * A number of this pool that a row of this subtransaction left over, with its claim.
+ * The caller has settled what is due.
+ */
+bool
+rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
+{
+	SubTransactionId current = GetCurrentSubTransactionId();
+
+	for (Pending **link = &pendings; *link != NULL; link = &(*link)->next)
+	{
+		const Pending *pending = *link;
+
+		if (!pending->spare || pending->pool_id != pool_id || pending->given_in != current ||
+			pending->returned_in != InvalidSubTransactionId)
+			continue;
+		claim->claim_id = pending->claim_id;
+		claim->number = pending->number;
+		forget(link);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * A row gets a number: the claim is to be given back unless the row arrives.
+ * rename: the claim names another row so far.
+ */
 void
 rsv_arrival_expect(uint64 statement, Relation relation, const RsvColumn *column, Oid index_id,
-				   HeapTuple row, const pg_uuid_t *claim_id)
+				   HeapTuple row, const RsvClaim *claim, bool rename)
 {
 	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
 	Pending *pending = palloc0(sizeof(Pending));
@@ -121,7 +158,11 @@ rsv_arrival_expect(uint64 statement, Relation relation, const RsvColumn *column,
 	pending->index_id = index_id;
 	pending->column = *column;
 	pending->row = heap_copytuple(row);
-	pending->claim_id = *claim_id;
+	pending->pool_id = claim->pool_id;
+	pending->number = claim->number;
+	pending->claim_id = claim->claim_id;
+	pending->holder =
+		rename ? (text *) PG_DETOAST_DATUM_COPY(PointerGetDatum(claim->holder)) : NULL;
 	pending->next = pendings;
 	pendings = pending;
 	MemoryContextSwitchTo(caller);
@@ -160,6 +201,28 @@ is_due(const Pending *pending, uint64 statement)
 	return true;
 }
 
+/* Decides about a number that is due; true: there is nothing left to remember. */
+static bool
+decide(Pending *pending, SubTransactionId current, bool all)
+{
+	bool own = pending->given_in == current;
+
+	if (!pending->spare && has_arrived(pending))
+	{
+		if (pending->holder == NULL)
+			return true;
+		if (own)
+			rsv_claim_rename(&pending->claim_id, pending->holder);
+		return own;
+	}
+	pending->spare = true;
+	if (own && !all)
+		return false;
+	rsv_claim_give_back(&pending->claim_id, 0);
+	pending->returned_in = current;
+	return own;
+}
+
 /*
  * A number is given back by the subtransaction that is running. If that is not
  * the one that took it, we remember both, because the inner may roll back alone.
@@ -174,22 +237,11 @@ settle(uint64 statement, bool all)
 	{
 		Pending *pending = *link;
 
-		if (pending->returned_in == InvalidSubTransactionId && (all || is_due(pending, statement)))
-		{
-			if (has_arrived(pending))
-			{
-				forget(link);
-				continue;
-			}
-			rsv_claim_give_back(&pending->claim_id, 0);
-			pending->returned_in = current;
-			if (pending->given_in == current)
-			{
-				forget(link);
-				continue;
-			}
-		}
-		link = &pending->next;
+		if (pending->returned_in != InvalidSubTransactionId ||
+			!(all || is_due(pending, statement)) || !decide(pending, current, all))
+			link = &pending->next;
+		else
+			forget(link);
 	}
 }
 
@@ -244,6 +296,8 @@ forget(Pending **link)
 
 	*link = pending->next;
 	heap_freetuple(pending->row);
+	if (pending->holder != NULL)
+		pfree(pending->holder);
 	pfree(pending);
 }
 

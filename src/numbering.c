@@ -46,7 +46,8 @@ typedef struct Row
 	bool numbered;
 	int32 number;
 	bool has_claim;
-	pg_uuid_t claim_id; /* made by this call */
+	RsvClaim claim; /* made by this call, or left over by an earlier row */
+	bool rename;    /* it names that row */
 } Row;
 
 static void *learn(Relation relation, const Trigger *trigger);
@@ -189,6 +190,7 @@ update(Row *row)
 	text *old_holder;
 	Datum value;
 
+	rsv_arrival_settle(row->statement);
 	row->numbered = supplied(row, row->tuple, &value);
 	if (!same_value(row, &numbering->number.column))
 	{
@@ -221,6 +223,7 @@ static void delete (Row *row)
 	RsvPool pool;
 	Datum value;
 
+	rsv_arrival_settle(0);
 	if (HeapTupleHeaderIndicatesMovedPartitions(tuple->t_data) || !supplied(row, tuple, &value) ||
 		!rsv_numeral_read(&numbering->number, value, &row->number) || name == NULL ||
 		!rsv_pool_lookup(name, &pool) || pool.counted || pool.open ||
@@ -270,6 +273,15 @@ assign(Row *row)
 		next = rsv_sequence_next(&pool);
 		row->numbered = next <= PG_INT32_MAX;
 		row->number = (int32) next;
+		return;
+	}
+	if (rsv_arrival_take_spare(pool.pool_id, &row->claim))
+	{
+		row->numbered = row->has_claim = row->rename = true;
+		row->number = row->claim.number;
+		row->claim.pool_id = pool.pool_id;
+		row->claim.holder =
+			rsv_holder_name(&row->numbering->holder, row->data->tg_relation, row->tuple);
 		return;
 	}
 	row->numbered = rsv_supply_take(&pool, 1, &now, rsv_wait_deadline(NULL, now), &row->number,
@@ -362,7 +374,7 @@ make_claim(Row *row, const RsvPool *pool, TimestampTz now)
 	rsv_identifier_make(&claim.claim_id, now, pool->name);
 	rsv_claim_insert(&claim);
 	ForceSyncCommit();
-	row->claim_id = claim.claim_id;
+	row->claim = claim;
 	row->has_claim = true;
 }
 
@@ -385,7 +397,7 @@ finish(Row *row)
 										   columns, values, nulls);
 	if (row->has_claim)
 		rsv_arrival_expect(row->statement, row->data->tg_relation, &numbering->number.column,
-						   numbering->index_id, row->tuple, &row->claim_id);
+						   numbering->index_id, row->tuple, &row->claim, row->rename);
 	return row->tuple;
 }
 

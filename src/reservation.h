@@ -467,6 +467,7 @@ extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, Timesta
 								List **holds);
 
 /* refund.c: finalized claims taken back */
+extern void rsv_claim_rename(const pg_uuid_t *claim_id, text *holder);
 extern void rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity);
 
 /* request.c: idempotency keys */

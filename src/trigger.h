@@ -124,6 +124,7 @@ extern void rsv_basket_give_back(int32 pool_id, const text *holder, int64 quanti
 extern uint64 rsv_arrival_statement(FmgrInfo *function);
 extern void rsv_arrival_settle(uint64 statement);
 extern void rsv_arrival_expect(uint64 statement, Relation relation, const RsvColumn *column,
-							   Oid index_id, HeapTuple row, const pg_uuid_t *claim_id);
+							   Oid index_id, HeapTuple row, const RsvClaim *claim, bool rename);
+extern bool rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim);
 
 #endif /* RESERVATION_TRIGGER_H */
