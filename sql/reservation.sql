@@ -475,7 +475,7 @@ CREATE VIEW reservation.contradictions AS
         'Compare reservation.log with a backup.'
     FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
     WHERE c.state <> 'held'
-        AND NOT (c.number IS NULL AND c.state = 'finalized' AND c.finalized_at = c.claimed_at)
+        AND NOT (c.state = 'finalized' AND c.finalized_at = c.claimed_at)
         AND NOT EXISTS (SELECT FROM reservation.log l WHERE l.claim_id = c.claim_id AND l.event = c.state)
     UNION ALL
     SELECT p.pool, 'the log names a claim that does not exist', l.event, l.claim_id::text,
@@ -651,7 +651,7 @@ CREATE FUNCTION reservation.verify(pool text DEFAULT NULL)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_verify';
 COMMENT ON FUNCTION reservation.verify IS 'Checks the books of one pool, or of all, and returns a row for each thing that is wrong: none when all is right. Reads what is true now, at every isolation level. Safe beside a running sale.
 Errors: 42704 unknown pool.
-Locks: none. Works on a standby.';
+Locks: none, but ACCESS SHARE on the tables that assign_number numbers. Works on a standby.';
 
 CREATE FUNCTION reservation.stats_by_id()
     RETURNS TABLE (pool_id integer, since timestamptz, claims bigint, hint_hits bigint, walks bigint, gone bigint, busy bigint,
@@ -694,6 +694,38 @@ COMMENT ON FUNCTION reservation.grant_access IS 'Lets a role use the extension. 
 Status: granted.
 Errors: 22023 bad argument.
 Locks: the catalog entries of what is granted. A retry grants the same again.';
+
+-- triggers for the application's own tables
+
+CREATE FUNCTION reservation.assign_number() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_assign_number';
+COMMENT ON FUNCTION reservation.assign_number IS 'Trigger BEFORE INSERT OR UPDATE FOR EACH ROW. Arguments: ''pool'', or ''column:name'' of the column that names it; ''number_column'', an integer or text, with a form such as ''number_column:M-0000''; and perhaps ''flag_column'', boolean. An inserted row gets the lowest free number of the pool and a true flag, in the same transaction; when there is none, or the pool is not on sale, NULL and false. A row that never arrives (ON CONFLICT DO NOTHING) gives its number back. A finalized claim stands behind each number, whose holder names the row; an open edition numbers by its sequence alone, with gaps. The owner of the table may supply a number. With the same arguments AFTER DELETE FOR EACH ROW: a deleted row gives its number back. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS004 a number or flag from a role that does not own the table, or a number that is taken; 22003 a number that the column cannot hold, 22023 one that the pool does not have, 42704 unknown pool, 42809 a counted pool, 55P03 undecided whether a supplied number is free; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: the unit taken, without waiting; for the last units of a pool, as claim_next. A retry of the INSERT: another number.';
+
+CREATE FUNCTION reservation.check_version() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_check_version';
+COMMENT ON FUNCTION reservation.check_version IS 'Trigger BEFORE UPDATE FOR EACH ROW, for optimistic locking. Argument: ''version_column'', of an integer type. An update that carries the version of the row passes, and the version is raised by 1; any other fails. An update that does not name the column carries what it finds.
+Errors: RS005 another version, 22003 the type has no further number, 22004 the row has no version; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: none but the row''s. A retry with the version that has been read: RS005, if the first attempt was committed.';
+
+CREATE FUNCTION reservation.finalize_once() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_finalize_once';
+COMMENT ON FUNCTION reservation.finalize_once IS 'Trigger BEFORE UPDATE FOR EACH ROW. Arguments: ''flag_column'', boolean, and perhaps ''at_column'', a timestamp. The flag turns true once, and at_column is set to the time of it. An update that sets it to true again counts 0 rows. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS004 the flag is turned back, or the time changed; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: none but the row''s. A retry: 0 rows.';
+
+CREATE FUNCTION reservation.take_stock() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_take_stock';
+COMMENT ON FUNCTION reservation.take_stock IS 'Trigger AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW, on a table with a primary key. Arguments: ''pool_column'', which names a counted pool, and ''quantity_column'', of an integer type, in the units of the pool. An inserted row takes its quantity, a deleted one gives it back, an updated one takes or gives back the difference; all rows of a statement at once, when it ends. A NULL pool, and a quantity of NULL or 0, take nothing. A finalized claim stands behind each row, whose holder names it. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS006 not enough, or not on sale, with what is available; 22003 a sum too large, 22023 a negative quantity, 42704 unknown pool, 42809 a numbered pool, 55P03 undecided whether there is enough; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: what it takes, the pools of a statement in the order of their ids. A retry of the INSERT: the same again.';
+
+CREATE FUNCTION reservation.charge_credit() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_charge_credit';
+COMMENT ON FUNCTION reservation.charge_credit IS 'Trigger AFTER INSERT OR UPDATE FOR EACH ROW, on a table with a primary key. Arguments: ''account_column'', which names a counted pool; ''amount'', a column of an integer type or a number, in the units of the account; ''status_column''; and one or more failed states. An inserted row is charged once, when its statement ends; an update to a failed status refunds it, once. A deleted row stays charged. A NULL account, and an amount of NULL or 0, charge nothing. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS006 not enough credit, with what is available; RS004 another account or primary key; 22003 a sum too large, 22023 a negative amount, 42704 unknown account, 42809 a numbered pool, 55P03 undecided whether there is enough; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: what it takes, the accounts of a statement in the order of their ids; for a refund, the claim. A retry of the INSERT: another charge; of the refund: nothing.';
 
 -- privileges: nothing to PUBLIC. Whoever created the extension can use, dump and restore all of it, but not change what
 -- it is made of, because the library relies on that.

@@ -27,6 +27,8 @@ static const char *const claim_grants[] = {
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
 	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"
 	" reservation.finalize, reservation.refund, reservation.sweep",
+	"EXECUTE ON FUNCTION reservation.assign_number, reservation.check_version,"
+	" reservation.finalize_once, reservation.take_stock, reservation.charge_credit",
 	NULL};
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"

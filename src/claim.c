@@ -229,7 +229,6 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 		.state = RSV_HELD,
 		.holder = order->holder,
 		.request_id = order->request_id,
-		.limited = pool->per_holder > 0,
 	};
 	pg_uuid_t *claim_ids = palloc(sizeof(pg_uuid_t) * order->count);
 
@@ -237,7 +236,7 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 	{
 		rsv_identifier_make(&hold.claim_id, order->now, pool->name);
 		hold.number = numbers[i];
-		rsv_claim_insert(&hold);
+		rsv_claim_insert(&hold, pool);
 		claim_ids[i] = hold.claim_id;
 		answer_claim("claimed", pool, &hold, as_of, answer);
 	}

@@ -130,9 +130,13 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	SpinLockRelease(&set->lock);
 }
 
-/* Ends a walk: what it found raises the marks, if nobody began another. */
+/*
+ * Ends a walk: what it found raises the marks, if nobody began another. That
+ * nothing is free must still be so: a hold that lapsed may have been given back
+ * by another session before we came to look at the lapsed ones.
+ */
 void
-rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
+rsv_hint_end(int32 pool_id, RsvHint *hint, TimestampTz now)
 {
 	RsvPoolKey key;
 	RsvMarks *marks;
@@ -141,6 +145,7 @@ rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
 	if (!rsv_marks_key(pool_id, &key))
 		return;
 	set = rsv_marks_lock(&key, &marks);
+	hint->nothing_free = hint->nothing_free && marks->low >= RSV_NOTHING_FREE;
 	if (hint->returned)
 	{
 		/* not looked at, because a lapsed hold was enough */

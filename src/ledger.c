@@ -112,16 +112,27 @@ rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
 	return found;
 }
 
+/* Writes a new claim. Afterwards, rsv_limit_check_again. */
 void
-rsv_claim_insert(const RsvClaim *claim)
+rsv_claim_insert(RsvClaim *claim, const RsvPool *pool)
 {
 	Datum values[CLAIM_COLUMNS];
 	bool nulls[CLAIM_COLUMNS];
 
+	Assert(claim->pool_id == pool->pool_id);
+	claim->limited = pool->per_holder > 0;
 	claim_to_row(claim, values, nulls);
 	rsv_store_insert(RSV_CLAIM, values, nulls);
 	if (claim->state == RSV_HELD)
 		rsv_hint_held(claim->pool_id, claim->expires_at);
+}
+
+/* Writes a single new claim. */
+void
+rsv_claim_make(RsvClaim *claim, const RsvPool *pool)
+{
+	rsv_claim_insert(claim, pool);
+	rsv_limit_check_again(pool, &claim->claim_id, 1);
 }
 
 /*

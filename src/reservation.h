@@ -110,6 +110,14 @@ extern int rsv_claim_wait_ms;
 extern int rsv_hint_pools;
 extern void rsv_guc_init(void);
 
+/* trigger.c: the trigger protocol; trigger.h has what its rooms share */
+extern void rsv_trigger_init(void);
+extern void rsv_arrival_init(void);
+extern void rsv_holder_init(void);
+extern void rsv_basket_init(void);
+extern int64 rsv_numbered_last(const RsvPool *pool);
+extern void rsv_numbered_verify(const text *pool_name, RsvAnswer *answer);
+
 /* argument.c: what callers hand in, checked */
 extern void rsv_argument_required(FunctionCallInfo fcinfo, int argument, const char *what);
 extern text *rsv_argument_name(FunctionCallInfo fcinfo, int argument, const char *what);
@@ -271,6 +279,7 @@ extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool
 
 /* pool.c: what can be claimed */
 extern void rsv_pool_find(const text *name, RsvPool *pool);
+extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
 extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
@@ -285,6 +294,7 @@ extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 extern void rsv_sequence_make(const RsvPool *pool);
 extern void rsv_sequence_drop(const RsvPool *pool);
 extern int64 rsv_sequence_next(const RsvPool *pool);
+extern void rsv_sequence_pass(const RsvPool *pool, int32 number);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
 /* ledger.c: rows of reservation.claim and of the log */
@@ -303,7 +313,8 @@ typedef struct RsvEntry
 
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
-extern void rsv_claim_insert(const RsvClaim *claim);
+extern void rsv_claim_insert(RsvClaim *claim, const RsvPool *pool);
+extern void rsv_claim_make(RsvClaim *claim, const RsvPool *pool);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
 extern void rsv_log(const RsvEntry *entry);
 extern RsvWrite rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder);
@@ -401,7 +412,7 @@ typedef struct RsvTouch
 extern bool rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
-extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now);
+extern void rsv_hint_end(int32 pool_id, RsvHint *hint, TimestampTz now);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
 extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
 extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at);
@@ -426,6 +437,8 @@ extern RsvSupply rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *
 								 TimestampTz deadline, int32 *numbers, int64 *available);
 extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now,
 									  TimestampTz deadline);
+extern bool rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as_of,
+								  RsvClaim *claim);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
 /* slot.c: what a counted pool has left, in slots */
@@ -492,6 +505,10 @@ extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, Timesta
 								List **holds);
 extern void rsv_limit_begin(const RsvPool *pool);
 extern void rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count);
+
+/* refund.c: finalized claims taken back */
+extern void rsv_claim_rename(const pg_uuid_t *claim_id, text *holder);
+extern void rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest

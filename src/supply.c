@@ -50,7 +50,6 @@ static void lapsed_list(Walk *walk);
 static int compare_numbers(const void *a, const void *b);
 static int64 count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough);
 static bool unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of);
-static bool unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim);
 static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now,
 						   RsvInFlight *in_flight, RsvSupply *answer);
 
@@ -287,7 +286,7 @@ take_new(Walk *walk)
 			return;
 		as_of = rsv_store_now();
 		if (!unit_is_free(walk->pool, (int32) number, as_of) &&
-			!unit_live_claim(walk->pool, (int32) number, as_of, &claim))
+			!rsv_supply_live_claim(walk->pool, (int32) number, as_of, &claim))
 			walk->numbers[walk->taken++] = (int32) number;
 		rsv_store_forget(as_of);
 	}
@@ -382,8 +381,9 @@ unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of)
 	return found;
 }
 
-static bool
-unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim)
+/* The claim, held or finalized, that has this unit. */
+bool
+rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim)
 {
 	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
@@ -424,7 +424,7 @@ take_unit_once(const RsvPool *pool, int32 number, TimestampTz now, RsvInFlight *
 		take_free(&attempt, &scan);
 	rsv_scan_end(&scan);
 
-	if (attempt.taken == 0 && unit_live_claim(pool, number, as_of, &claim))
+	if (attempt.taken == 0 && rsv_supply_live_claim(pool, number, as_of, &claim))
 	{
 		live = claim.state == RSV_FINALIZED || claim.expires_at > now;
 		if (!live)

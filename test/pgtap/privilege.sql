@@ -1,6 +1,6 @@
 -- What each level of grant_access may do, exactly; and that PUBLIC may do nothing.
 BEGIN;
-SELECT plan(33);
+SELECT plan(35);
 
 CREATE ROLE rsv_none;
 CREATE ROLE rsv_read;
@@ -20,10 +20,12 @@ $$;
 
 SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
 SELECT is(pg_temp.functions('rsv_read'), '{availability,stats_by_id,verify,version}', 'read: functions');
-SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,availability,charge,claim_next,claim_unit,extend,finalize,refund,release,'
-    'stats_by_id,sweep,take,verify,version}', 'claim: functions');
-SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,availability,charge,claim_next,claim_unit,create_pool,'
-    'drop_pool,extend,finalize,grant_access,refund,release,reset_stats,stats_by_id,sweep,take,verify,version}', 'admin: functions');
+SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availability,charge,charge_credit,check_version,claim_next,'
+    'claim_unit,extend,finalize,finalize_once,refund,release,stats_by_id,sweep,take,take_stock,verify,version}',
+    'claim: functions');
+SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,assign_number,availability,charge,charge_credit,'
+    'check_version,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,finalize_once,grant_access,refund,release,'
+    'reset_stats,stats_by_id,sweep,take,take_stock,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{pool_status,stats,units}', 'read: may read');
 SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,stats,units}', 'claim: may read');
@@ -96,6 +98,14 @@ SELECT throws_ok($$SELECT * FROM reservation.claim_next('p', 'h')$$, '42501', NU
 SET LOCAL ROLE rsv_claim;
 SELECT throws_ok($$SELECT * FROM reservation.create_pool('q', 1)$$, '42501', NULL, 'claim: may not make pools');
 SELECT throws_ok($$SELECT * FROM reservation.grant_access('rsv_claim', 'admin')$$, '42501', NULL, 'claim: may not grant');
+-- to attach a trigger takes claim, and the table; to fire it, neither
+CREATE TEMP TABLE owned (id integer PRIMARY KEY, version integer);
+SELECT lives_ok($$CREATE TRIGGER t BEFORE UPDATE ON owned FOR EACH ROW EXECUTE FUNCTION reservation.check_version('version')$$,
+    'claim: may attach a trigger');
+SET LOCAL ROLE rsv_read;
+CREATE TEMP TABLE read_owned (id integer PRIMARY KEY, version integer);
+SELECT throws_ok($$CREATE TRIGGER t BEFORE UPDATE ON read_owned FOR EACH ROW EXECUTE FUNCTION reservation.check_version('version')$$,
+    '42501', NULL, 'read: may not attach a trigger');
 RESET ROLE;
 
 SELECT * FROM finish();

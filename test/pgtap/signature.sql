@@ -61,7 +61,19 @@ INSERT INTO door VALUES
 ('verify', 'pool text DEFAULT NULL::text', 'TABLE(pool text, problem text, expected text, found text, hint text)', 'v', false),
 ('grant_access', 'role regrole, level text', 'TABLE(status text, role regrole, level text)', 'v', true);
 
-SELECT functions_are('reservation', array_agg(name), 'these functions and no others') FROM door;
+-- triggers for the application's own tables
+CREATE TEMP TABLE trigger_door (name text);
+INSERT INTO trigger_door VALUES ('assign_number'), ('check_version'), ('finalize_once'), ('take_stock'), ('charge_credit');
+
+SELECT functions_are('reservation', array_agg(name), 'these functions and no others')
+FROM (SELECT name FROM door UNION ALL SELECT name FROM trigger_door) d;
+SELECT unnest(ARRAY[
+    is(count(*), 1::bigint, name || ' has one signature'),
+    is(min(pg_get_function_result(oid)), 'trigger', name || ' is a trigger function'),
+    is(min(pronargs), 0::smallint, name || ' has no arguments but those of CREATE TRIGGER'),
+    ok(bool_and(provolatile = 'v' AND proparallel = 'u' AND NOT proisstrict), name || ': what the planner is told'),
+    ok(NOT bool_or(prosecdef) AND min(proconfig) IS NULL, name || ' runs as its caller')])
+FROM trigger_door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace GROUP BY name;
 
 -- one signature per name
 SELECT is(count(*), 1::bigint, name || ' has one signature')
