@@ -424,6 +424,7 @@ extern void rsv_touch_init(void);
 extern void rsv_touch_taken(int32 pool_id, int32 number);
 extern void rsv_touch_freed(int32 pool_id, int32 number, bool several);
 extern void rsv_touch_hold(int32 pool_id);
+extern bool rsv_touched(const RsvPoolKey *key);
 
 /* supply.c: finding and taking free units */
 typedef enum RsvSupply
