@@ -48,11 +48,9 @@ enum
 static void claim(Order *order, RsvAnswer *answer);
 static void take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *request,
 				 RsvAnswer *answer);
-static const char *closed_reason(const RsvPool *pool, TimestampTz now);
 static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
 static int compare_holds(const ListCell *a, const ListCell *b);
 static void give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *answer);
-static TimestampTz hold_end(const Order *order, const RsvPool *pool);
 static void refuse(const Order *order, const RsvPool *pool, const char *status, int64 available,
 				   RsvAnswer *answer);
 static void answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim,
@@ -134,7 +132,7 @@ claim(Order *order, RsvAnswer *answer)
 	deadline = rsv_wait_deadline(order->wait, GetCurrentTimestamp());
 	locked = rsv_limit_lock(&pool, order->holder, deadline);
 	order->now = GetCurrentTimestamp();
-	closed = closed_reason(&pool, order->now);
+	closed = rsv_pool_closed(&pool, order->now);
 	if (closed != NULL || !locked)
 		refuse(order, &pool, closed != NULL ? closed : "busy", -1, answer);
 	else if (within_limit(order, &pool, answer))
@@ -154,7 +152,8 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	if (order->named)
 		supply = rsv_supply_take_unit(pool, order->number, &order->now, deadline);
 	else
-		supply = rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available);
+		supply =
+			rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available, false);
 
 	if (supply == RSV_UNDECIDED)
 		refuse(order, pool, "busy", available, answer);
@@ -169,8 +168,8 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 }
 
 /* Why nobody can claim from this pool now, NULL if everybody can. */
-static const char *
-closed_reason(const RsvPool *pool, TimestampTz now)
+const char *
+rsv_pool_closed(const RsvPool *pool, TimestampTz now)
 {
 	if (now < pool->opens_at)
 		return "not_open";
@@ -233,7 +232,7 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 	Snapshot as_of = rsv_store_now();
 	RsvClaim hold = {
 		.claimed_at = order->now,
-		.expires_at = hold_end(order, pool),
+		.expires_at = rsv_pool_hold_end(pool, order->ttl, order->now),
 		.quantity = 1,
 		.pool_id = pool->pool_id,
 		.numbered = true,
@@ -252,14 +251,15 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 	rsv_store_forget(as_of);
 }
 
-static TimestampTz
-hold_end(const Order *order, const RsvPool *pool)
+/* When a hold made now ends; ttl NULL: the rule of the pool, or the setting. */
+TimestampTz
+rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now)
 {
 	Interval setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
 
-	if (order->ttl != NULL)
-		return rsv_hold_end(order->now, order->ttl);
-	return rsv_hold_end(order->now, pool->hold_ttl != NULL ? pool->hold_ttl : &setting);
+	if (ttl != NULL)
+		return rsv_hold_end(now, ttl);
+	return rsv_hold_end(now, pool->hold_ttl != NULL ? pool->hold_ttl : &setting);
 }
 
 /* Answers with a refusal; available < 0: it has to be counted. */

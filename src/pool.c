@@ -178,10 +178,17 @@ rsv_availability(PG_FUNCTION_ARGS)
 void
 rsv_pool_find(const text *name, RsvPool *pool)
 {
+	if (!rsv_pool_lookup(name, pool))
+		rsv_pool_refuse_unknown(name);
+}
+
+/* The same; false if there is none. */
+bool
+rsv_pool_lookup(const text *name, RsvPool *pool)
+{
 	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
 
-	if (!pool_from_index(RSV_POOL_NAME, &key, pool))
-		rsv_pool_refuse_unknown(name);
+	return pool_from_index(RSV_POOL_NAME, &key, pool);
 }
 
 /* Reads the pool of a claim, dropped or not. */
@@ -201,13 +208,11 @@ void
 rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 {
 	if (pool->counted)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("%s needs a numbered pool, and \"%s\" is counted", function,
-					rsv_text_display(pool->name)),
-			 errhint(
-				 "A counted pool has no numbers; create one with kind => 'numbered'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s needs a numbered pool, and \"%s\" is counted", function,
+						rsv_text_display(pool->name)),
+				 errhint("A counted pool has no numbers; create one with kind => 'numbered'.")));
 }
 
 /* What people call a unit, NULL if nothing. */
@@ -231,12 +236,10 @@ rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of)
 void
 rsv_pool_refuse_unknown(const text *name)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_UNDEFINED_OBJECT),
-		 errmsg("pool \"%s\" does not exist", rsv_text_display(name)),
-		 errhint(
-			 "Look for the name in reservation.pool_status, or create the pool.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("pool \"%s\" does not exist", rsv_text_display(name)),
+			 errhint("Look for the name in reservation.pool_status, or create the pool.")));
 }
 
 static void

@@ -91,22 +91,16 @@ rsv_release(PG_FUNCTION_ARGS)
 	pg_uuid_t *claim_id;
 	RsvAnswer answer;
 	RsvClaim claim;
-	bool replayed = true;
+	bool released;
 
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
 	rsv_require_writable("release");
-	claim_now(claim_id, &claim);
-	while (is_live_hold(&claim, now) && replayed)
-	{
-		replayed = !settle(&claim, RSV_RELEASED, "released", now, NULL);
-		if (replayed)
-			claim_now(claim_id, &claim);
-	}
+	rsv_settle_release(claim_id, now, &claim, &released);
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(statuses[state_at(&claim, now)]),
 							  UUIDPGetDatum(claim_id),
-							  BoolGetDatum(replayed && claim.state == RSV_RELEASED)},
+							  BoolGetDatum(!released && claim.state == RSV_RELEASED)},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
 }
@@ -303,6 +297,30 @@ give_back(const RsvClaim *claim)
 	rsv_pool_read(claim->pool_id, &pool);
 	if (!pool.dropped)
 		rsv_unit_free(claim);
+}
+
+/* Gives a live hold back; *released if it was this call that did. */
+void
+rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim, bool *released)
+{
+	*released = false;
+	claim_now(claim_id, claim);
+	while (is_live_hold(claim, now) && !*released)
+	{
+		*released = settle(claim, RSV_RELEASED, "released", now, NULL);
+		if (!*released)
+			claim_now(claim_id, claim);
+	}
+}
+
+/* Finalizes all of a claim, and returns the status. */
+const char *
+rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *claim)
+{
+	RsvPool pool;
+	bool replayed;
+
+	return finalize(claim_id, 0, claim, &pool, &replayed);
 }
 
 /* Finalizes, and returns the status. quantity 0: all that is held. */

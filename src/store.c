@@ -65,6 +65,11 @@ static TableInfo tables[] = {
 	[RSV_UNIT] = {"unit", 4},
 	[RSV_CLAIM] = {"claim", 10},
 	[RSV_REQUEST] = {"request", 6},
+	[RSV_OPERATION] = {"operation", 5},
+	[RSV_PROVIDER] = {"payment_provider", 3},
+	[RSV_CHECKOUT] = {"checkout", 14},
+	[RSV_PAYMENT] = {"payment", 10},
+	[RSV_ORDER] = {"order", 4},
 	[RSV_LOG] = {"log", 8},
 };
 
@@ -78,6 +83,14 @@ static IndexName indexes[] = {
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
 	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
 	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
+	[RSV_OPERATION_PKEY] = {"operation_pkey", RSV_OPERATION},
+	[RSV_PROVIDER_PKEY] = {"payment_provider_pkey", RSV_PROVIDER},
+	[RSV_CHECKOUT_PKEY] = {"checkout_pkey", RSV_CHECKOUT},
+	[RSV_CHECKOUT_REQUEST] = {"checkout_request", RSV_CHECKOUT},
+	[RSV_PAYMENT_PKEY] = {"payment_pkey", RSV_PAYMENT},
+	[RSV_PAYMENT_CHECKOUT] = {"payment_checkout", RSV_PAYMENT},
+	[RSV_ORDER_CHECKOUT] = {"order_checkout", RSV_ORDER},
+	[RSV_ORDER_NUMBER] = {"order_number", RSV_ORDER},
 };
 
 static Oid named_relation(const char *name);
@@ -187,6 +200,25 @@ rsv_scan_next(RsvScan *scan)
 	return false;
 }
 
+/*
+ * Locks the newest version of the row that the scan stands on, and moves there;
+ * waits for whoever is changing it. False if it is gone: look again.
+ */
+bool
+rsv_scan_lock(RsvScan *scan)
+{
+	ItemPointerData tid = scan->slot->tts_tid;
+	TM_FailureData failure;
+	TM_Result result;
+
+	result = table_tuple_lock(scan->table, &tid, scan->as_of, scan->slot, GetCurrentCommandId(true),
+							  LockTupleNoKeyExclusive, LockWaitBlock,
+							  TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	if (result == TM_Ok)
+		slot_getallattrs(scan->slot);
+	return result == TM_Ok;
+}
+
 void
 rsv_scan_end(RsvScan *scan)
 {
@@ -228,8 +260,7 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 {
 	TableInfo *info = table_info(table);
 	Relation relation = target_open(info);
-	TupleTableSlot *slot =
-		MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	TU_UpdateIndexes update_indexes = TU_None;
 	LockTupleMode mode;
 	TM_FailureData failure;
@@ -375,8 +406,8 @@ table_learn(TableInfo *info)
 	info->stale = false;
 	if (info->context != NULL)
 		MemoryContextDelete(info->context);
-	info->context = AllocSetContextCreate(CacheMemoryContext, "reservation table",
-										  ALLOCSET_SMALL_SIZES);
+	info->context =
+		AllocSetContextCreate(CacheMemoryContext, "reservation table", ALLOCSET_SMALL_SIZES);
 	MemoryContextSetIdentifier(info->context, info->name);
 	info->target = NULL;
 	info->oid = InvalidOid;
