@@ -126,34 +126,41 @@ CREATE TABLE reservation.claim (
     state text COLLATE "C" NOT NULL,
     holder text COLLATE "C" NOT NULL,
     request_id text COLLATE "C",
+    taken bigint,
+    refunded bigint,
     CONSTRAINT claim_pkey PRIMARY KEY (claim_id),
     CONSTRAINT claim_state CHECK (state = 'held' OR state = 'finalized' OR state = 'released' OR state = 'lapsed'
         OR state = 'refunded'),
     CONSTRAINT claim_finalized_at CHECK ((finalized_at IS NOT NULL) = (state = 'finalized' OR state = 'refunded')),
-    CONSTRAINT claim_quantity CHECK (quantity > 0)
+    CONSTRAINT claim_quantity CHECK (quantity > 0 AND (taken IS NULL OR taken > quantity)
+        AND (refunded IS NULL OR (refunded > 0 AND refunded <= quantity)))
 );
 CREATE UNIQUE INDEX claim_live ON reservation.claim (pool_id, number)
     WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized');
 CREATE INDEX claim_expiry ON reservation.claim (pool_id, expires_at) WHERE state = 'held';
 CREATE INDEX claim_holder ON reservation.claim (holder, pool_id) WHERE state = 'held' OR state = 'finalized';
+CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL;
 COMMENT ON TABLE reservation.claim IS 'who got what: one row per claim, never deleted';
 COMMENT ON COLUMN reservation.claim.claim_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
 COMMENT ON COLUMN reservation.claim.claimed_at IS 'when the hold began';
 COMMENT ON COLUMN reservation.claim.expires_at IS 'when the hold lapses, infinity: never';
 COMMENT ON COLUMN reservation.claim.finalized_at IS 'when the claim was finalized';
-COMMENT ON COLUMN reservation.claim.quantity IS 'units of the claim, 1 for a numbered unit';
+COMMENT ON COLUMN reservation.claim.quantity IS 'units of the claim, 1 for a numbered unit; refunded ones included';
 COMMENT ON COLUMN reservation.claim.pool_id IS 'the pool of the claim';
 COMMENT ON COLUMN reservation.claim.number IS 'the number of the unit, NULL for a counted pool';
 COMMENT ON COLUMN reservation.claim.state IS 'held, finalized, released, lapsed or refunded';
 COMMENT ON COLUMN reservation.claim.holder IS 'who has it, in the application''s own terms';
 COMMENT ON COLUMN reservation.claim.request_id IS 'idempotency key of the call that made the claim';
+COMMENT ON COLUMN reservation.claim.taken IS 'units it began with, if it was finalized for fewer';
+COMMENT ON COLUMN reservation.claim.refunded IS 'units refunded so far; NULL: none';
 COMMENT ON CONSTRAINT claim_pkey ON reservation.claim IS 'a claim id is given out once';
 COMMENT ON CONSTRAINT claim_state ON reservation.claim IS 'the states a claim can be in';
 COMMENT ON CONSTRAINT claim_finalized_at ON reservation.claim IS 'finalized claims, refunded or not, say when; others do not';
-COMMENT ON CONSTRAINT claim_quantity ON reservation.claim IS 'a claim is for at least one';
+COMMENT ON CONSTRAINT claim_quantity ON reservation.claim IS 'a claim is for at least one, for no more than was taken, and no more than that is refunded';
 COMMENT ON INDEX reservation.claim_live IS 'no unit is held or sold twice';
 COMMENT ON INDEX reservation.claim_expiry IS 'finds the holds that have lapsed';
 COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has';
+COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account, in order';
 
 CREATE TABLE reservation.request (
     pool_id integer NOT NULL,
@@ -350,40 +357,52 @@ CREATE TABLE reservation.log (
     quantity bigint NOT NULL,
     event text COLLATE "C" NOT NULL,
     actor text COLLATE "C" NOT NULL,
-    request_id text COLLATE "C"
+    request_id text COLLATE "C",
+    reason text COLLATE "C",
+    change bigint
 );
-COMMENT ON TABLE reservation.log IS 'what became of claims after they were made, append-only; the making is the row in claim';
+CREATE INDEX log_counted ON reservation.log (pool_id, at) WHERE change IS NOT NULL;
+COMMENT ON TABLE reservation.log IS 'what became of claims after they were made, and of balances, append-only; the making of a claim is its row in claim';
 COMMENT ON COLUMN reservation.log.at IS 'when the call was made';
 COMMENT ON COLUMN reservation.log.transaction_id IS 'transaction of the call';
 COMMENT ON COLUMN reservation.log.pool_id IS 'the pool of the change';
-COMMENT ON COLUMN reservation.log.claim_id IS 'the claim that changed';
+COMMENT ON COLUMN reservation.log.claim_id IS 'the claim that changed; NULL: the pool itself';
 COMMENT ON COLUMN reservation.log.quantity IS 'units of the change';
-COMMENT ON COLUMN reservation.log.event IS 'extended, released, lapsed, finalized or refunded';
+COMMENT ON COLUMN reservation.log.event IS 'extended, released, lapsed, finalized or refunded; of a counted pool: adjusted or added';
 COMMENT ON COLUMN reservation.log.actor IS 'role that made the call';
 COMMENT ON COLUMN reservation.log.request_id IS 'idempotency key of the call';
+COMMENT ON COLUMN reservation.log.reason IS 'why, in the words of the caller';
+COMMENT ON COLUMN reservation.log.change IS 'what it did to the balance of a counted pool; NULL for a numbered one';
+COMMENT ON INDEX reservation.log_counted IS 'finds the movements of an account, in order';
 
 CREATE TABLE reservation.stock (
     pool_id integer NOT NULL,
     slot integer NOT NULL,
     quantity bigint NOT NULL,
-    CONSTRAINT stock_pkey PRIMARY KEY (pool_id, slot)
-);
-COMMENT ON TABLE reservation.stock IS 'what a counted pool has left, in one or more slots';
+    added bigint NOT NULL DEFAULT 0,
+    CONSTRAINT stock_pkey PRIMARY KEY (pool_id, slot),
+    CONSTRAINT stock_quantity CHECK (quantity >= 0)
+) WITH (fillfactor = 70);
+CREATE INDEX stock_split ON reservation.stock (pool_id) WHERE slot > 1;
+COMMENT ON TABLE reservation.stock IS 'what a counted pool has left above its floor, in one or more slots';
 COMMENT ON COLUMN reservation.stock.pool_id IS 'the counted pool';
-COMMENT ON COLUMN reservation.stock.slot IS 'number of the slot, from 0';
+COMMENT ON COLUMN reservation.stock.slot IS 'number of the slot: 0 and 1 from the start, others made by sessions that found those busy';
 COMMENT ON COLUMN reservation.stock.quantity IS 'what this slot can give';
+COMMENT ON COLUMN reservation.stock.added IS 'what adjust and add_units put in here, less what adjust took out';
 COMMENT ON CONSTRAINT stock_pkey ON reservation.stock IS 'one row per slot';
+COMMENT ON CONSTRAINT stock_quantity ON reservation.stock IS 'a slot never gives more than it has, so the balance never goes below the floor';
+COMMENT ON INDEX reservation.stock_split IS 'finds the pools that were split, to put their slots together again';
 
 -- views
 
 CREATE VIEW reservation.pool_status AS
-    SELECT p.pool, p.kind, p.capacity + p.units_added AS capacity,
+    SELECT p.pool, p.kind, p.capacity + p.units_added + n.added AS capacity,
         CASE WHEN p.capacity IS NOT NULL THEN n.free + n.lapsed END AS available,
         n.held - n.lapsed AS held,
-        CASE WHEN p.capacity IS NULL OR p.kind = 'counted'
+        CASE WHEN p.capacity IS NULL
             THEN (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.claim c
                 WHERE c.pool_id = p.pool_id AND c.state = 'finalized')
-            ELSE p.capacity + p.units_added - n.free - n.held END AS finalized,
+            ELSE p.capacity + p.units_added + n.added - n.free - p.floor - n.held END AS finalized,
         CASE WHEN clock_timestamp() < p.opens_at THEN 'not_open'
             WHEN clock_timestamp() >= p.closes_at THEN 'closed'
             WHEN p.paused THEN 'paused'
@@ -394,9 +413,11 @@ CREATE VIEW reservation.pool_status AS
     FROM reservation.pool p
     CROSS JOIN LATERAL (
         SELECT CASE WHEN p.kind = 'counted'
-                THEN (SELECT coalesce(sum(s.quantity), 0)::bigint - p.floor FROM reservation.stock s
-                    WHERE s.pool_id = p.pool_id)
+                THEN (SELECT coalesce(sum(s.quantity), 0)::bigint FROM reservation.stock s WHERE s.pool_id = p.pool_id)
                 ELSE (SELECT count(*) FROM reservation.available a WHERE a.pool_id = p.pool_id) END AS free,
+            CASE WHEN p.kind = 'counted'
+                THEN (SELECT coalesce(sum(s.added), 0)::bigint FROM reservation.stock s WHERE s.pool_id = p.pool_id)
+                ELSE 0 END AS added,
             (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.claim c
                 WHERE c.pool_id = p.pool_id AND c.state = 'held') AS held,
             (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.claim c
@@ -407,7 +428,7 @@ COMMENT ON VIEW reservation.pool_status IS 'every pool: its rules, how much is l
 COMMENT ON COLUMN reservation.pool_status.pool IS 'name of the pool';
 COMMENT ON COLUMN reservation.pool_status.kind IS 'numbered or counted';
 COMMENT ON COLUMN reservation.pool_status.capacity IS 'units in all; NULL: an open edition';
-COMMENT ON COLUMN reservation.pool_status.available IS 'units that can be claimed now, lapsed holds included; NULL: an open edition';
+COMMENT ON COLUMN reservation.pool_status.available IS 'units that can be claimed now, lapsed holds included; NULL: an open edition; counted: the balance less the floor';
 COMMENT ON COLUMN reservation.pool_status.held IS 'units in live holds';
 COMMENT ON COLUMN reservation.pool_status.finalized IS 'units sold';
 COMMENT ON COLUMN reservation.pool_status.state IS 'not_open, closed, paused, on_sale, held_out (all taken, some only held) or sold_out';
@@ -422,7 +443,7 @@ COMMENT ON COLUMN reservation.pool_status.created_at IS 'when the pool was made'
 CREATE VIEW reservation.claims AS
     SELECT c.claim_id, p.pool, c.number, u.label, c.quantity, c.holder,
         CASE WHEN c.state = 'held' AND c.expires_at <= clock_timestamp() THEN 'lapsed' ELSE c.state END AS state,
-        c.claimed_at, c.expires_at, c.finalized_at, c.request_id
+        c.claimed_at, c.expires_at, c.finalized_at, c.request_id, coalesce(c.refunded, 0) AS refunded
     FROM reservation.claim c
     JOIN reservation.pool p ON p.pool_id = c.pool_id
     LEFT JOIN reservation.unit u ON u.pool_id = c.pool_id AND u.number = c.number;
@@ -438,6 +459,36 @@ COMMENT ON COLUMN reservation.claims.claimed_at IS 'when the hold began';
 COMMENT ON COLUMN reservation.claims.expires_at IS 'when the hold lapses, infinity: never';
 COMMENT ON COLUMN reservation.claims.finalized_at IS 'when the claim was finalized';
 COMMENT ON COLUMN reservation.claims.request_id IS 'idempotency key of the call that made the claim';
+COMMENT ON COLUMN reservation.claims.refunded IS 'units refunded so far';
+
+CREATE VIEW reservation.entries AS
+    SELECT p.pool_id, p.pool, p.created_at AS at, 0 AS place, 'opened' AS event, NULL::uuid AS claim_id,
+        p.capacity + p.units_added AS amount, NULL::text AS holder, NULL::text AS actor, NULL::text AS reason,
+        NULL::text AS request_id
+    FROM reservation.pool p WHERE p.kind = 'counted'
+    UNION ALL
+    SELECT c.pool_id, p.pool, c.claimed_at, 1, CASE WHEN c.finalized_at = c.claimed_at THEN 'charged' ELSE 'taken' END,
+        c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id
+    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id WHERE c.number IS NULL
+    UNION ALL
+    SELECT l.pool_id, p.pool, l.at, 2, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id
+    FROM reservation.log l JOIN reservation.pool p ON p.pool_id = l.pool_id WHERE l.change IS NOT NULL AND l.change <> 0
+    UNION ALL
+    SELECT c.pool_id, p.pool, c.expires_at, 3, 'lapsed', c.claim_id, c.quantity, c.holder, NULL, NULL, NULL
+    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
+    WHERE c.number IS NULL AND c.state = 'held' AND c.expires_at <= clock_timestamp();
+COMMENT ON VIEW reservation.entries IS 'every movement of the balance of every counted pool; account_entries() puts those of one in order';
+COMMENT ON COLUMN reservation.entries.pool_id IS 'the pool';
+COMMENT ON COLUMN reservation.entries.pool IS 'name of the pool';
+COMMENT ON COLUMN reservation.entries.at IS 'when';
+COMMENT ON COLUMN reservation.entries.place IS 'order of what was at the same time; 3: a hold whose time is over, and nobody has written that down';
+COMMENT ON COLUMN reservation.entries.event IS 'opened, taken, charged, released, lapsed, finalized (what came back, or was taken again), refunded, adjusted or added';
+COMMENT ON COLUMN reservation.entries.claim_id IS 'the claim, if it was one';
+COMMENT ON COLUMN reservation.entries.amount IS 'what it did to the balance';
+COMMENT ON COLUMN reservation.entries.holder IS 'holder of a claim that was made';
+COMMENT ON COLUMN reservation.entries.actor IS 'role that made the call, for what is in the log';
+COMMENT ON COLUMN reservation.entries.reason IS 'why, in the words of the caller';
+COMMENT ON COLUMN reservation.entries.request_id IS 'idempotency key of the call';
 
 CREATE VIEW reservation.units AS
     SELECT p.pool, n.number, u.label, u.attributes, n.state
@@ -513,10 +564,11 @@ CREATE VIEW reservation.contradictions AS
         SELECT pool_id, count(*) AS units, min(number) AS lowest, max(number) AS highest
         FROM reservation.available GROUP BY pool_id
     ), live AS (
-        SELECT pool_id, sum(quantity)::bigint AS units, min(number) AS lowest, max(number) AS highest
+        SELECT pool_id, sum(quantity - coalesce(refunded, 0)) AS units, min(number) AS lowest, max(number) AS highest
         FROM reservation.claim WHERE state = 'held' OR state = 'finalized' GROUP BY pool_id
     ), stock AS (
-        SELECT pool_id, sum(quantity)::bigint AS units FROM reservation.stock GROUP BY pool_id
+        SELECT pool_id, sum(quantity) AS units, sum(added) AS added, min(quantity) AS lowest
+        FROM reservation.stock GROUP BY pool_id
     )
     SELECT p.pool, 'free units and live claims do not add up to the capacity' AS problem,
         (p.capacity + p.units_added)::text AS expected,
@@ -526,12 +578,33 @@ CREATE VIEW reservation.contradictions AS
     WHERE p.kind = 'numbered' AND p.capacity IS NOT NULL AND p.dropped_at IS NULL
         AND p.capacity + p.units_added <> coalesce(f.units, 0) + coalesce(l.units, 0)
     UNION ALL
-    SELECT p.pool, 'stock and live claims do not add up to the capacity', (p.capacity + p.units_added)::text,
-        (coalesce(s.units, 0) + coalesce(l.units, 0))::text,
+    SELECT p.pool, 'stock, floor and live claims do not add up to the capacity',
+        (p.capacity + p.units_added + coalesce(s.added, 0))::text,
+        (coalesce(s.units, 0) + p.floor + coalesce(l.units, 0))::text,
         'Compare reservation.stock and reservation.claim with a backup.'
     FROM reservation.pool p LEFT JOIN stock s USING (pool_id) LEFT JOIN live l USING (pool_id)
     WHERE p.kind = 'counted' AND p.dropped_at IS NULL
-        AND p.capacity + p.units_added <> coalesce(s.units, 0) + coalesce(l.units, 0)
+        AND p.capacity + p.units_added + coalesce(s.added, 0) <> coalesce(s.units, 0) + p.floor + coalesce(l.units, 0)
+    UNION ALL
+    SELECT p.pool, 'the entries do not add up to the balance', (coalesce(s.units, 0) + p.floor)::text, e.amount::text,
+        'Compare reservation.stock, reservation.claim and reservation.log with a backup.'
+    FROM reservation.pool p LEFT JOIN stock s USING (pool_id)
+    JOIN (SELECT pool_id, sum(amount) AS amount FROM reservation.entries WHERE place < 3 GROUP BY pool_id) e USING (pool_id)
+    WHERE p.dropped_at IS NULL AND e.amount <> coalesce(s.units, 0) + p.floor
+    UNION ALL
+    SELECT p.pool, 'the log has other refunds than the claim', coalesce(c.refunded, 0)::text, coalesce(l.refunded, 0)::text,
+        format('Compare the log of claim %s with a backup.', claim_id)
+    FROM (SELECT claim_id, sum(quantity) AS refunded FROM reservation.log WHERE event = 'refunded' GROUP BY claim_id) l
+    FULL JOIN (SELECT claim_id, pool_id, refunded FROM reservation.claim WHERE refunded IS NOT NULL OR state = 'refunded') c
+        USING (claim_id)
+    JOIN reservation.claim k USING (claim_id) JOIN reservation.pool p ON p.pool_id = k.pool_id
+    WHERE coalesce(c.refunded, 0) <> coalesce(l.refunded, 0)
+    UNION ALL
+    SELECT p.pool, 'a claim is refunded in part and all of it, or all of it and still sold', c.state,
+        format('%s of %s, claim %s', c.refunded, c.quantity, c.claim_id), 'Compare reservation.claim with a backup.'
+    FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
+    WHERE (c.state = 'refunded') <> (coalesce(c.refunded, 0) = c.quantity)
+        OR (c.refunded IS NOT NULL AND c.state <> 'refunded' AND c.state <> 'finalized')
     UNION ALL
     SELECT p.pool, format('number %s is free and claimed at once', c.number), 'free or claimed',
         format('claim %s, %s', c.claim_id, c.state),
@@ -561,9 +634,8 @@ CREATE VIEW reservation.contradictions AS
         AND (p.units_added = 0 OR s.oid IS NOT NULL)
         AND greatest(f.highest, l.highest) > greatest(p.first_number + p.capacity - 1, pg_sequence_last_value(s.oid))
     UNION ALL
-    SELECT p.pool, 'the balance is below the floor', p.floor::text, s.units::text,
-        'Raise the balance, or lower the floor with alter_pool.'
-    FROM reservation.pool p JOIN stock s USING (pool_id) WHERE p.dropped_at IS NULL AND s.units < p.floor
+    SELECT p.pool, 'a slot has less than nothing', '0', s.lowest::text, 'Restore the constraint stock_quantity, then raise the balance.'
+    FROM reservation.pool p JOIN stock s USING (pool_id) WHERE s.lowest < 0
     UNION ALL
     SELECT p.pool, format('number %s is described and does not exist', u.number), 'a unit', coalesce(u.label, 'attributes'),
         'Compare reservation.available and reservation.claim with a backup, or delete its row in reservation.unit.'
@@ -606,12 +678,14 @@ CREATE VIEW reservation.contradictions AS
         'Compare reservation.log with a backup.'
     FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
     WHERE c.state <> 'held'
+        AND NOT (c.number IS NULL AND c.state = 'finalized' AND c.finalized_at = c.claimed_at)
         AND NOT EXISTS (SELECT FROM reservation.log l WHERE l.claim_id = c.claim_id AND l.event = c.state)
     UNION ALL
     SELECT p.pool, 'the log names a claim that does not exist', l.event, l.claim_id::text,
         'Restore the claim from a backup.'
     FROM reservation.log l JOIN reservation.pool p USING (pool_id)
-    WHERE NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = l.claim_id)
+    WHERE l.claim_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = l.claim_id)
     UNION ALL
     SELECT p.pool, 'a stored answer names a claim that does not exist', r.request_id, a.row ->> 'claim_id',
         'Restore the claim from a backup.'
@@ -683,16 +757,16 @@ CREATE FUNCTION reservation.alter_pool(pool text, hold_ttl interval DEFAULT NULL
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_alter_pool';
 COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool; NULL leaves one as it is. Claims that start after the commit obey.
 Status: altered.
-Errors: 22023 bad argument, 42704 unknown pool, 42809 floor or ceiling of a numbered pool.
-Locks: the row of the pool, which no claim waits for. A retry does the same again.';
+Errors: 22023 bad argument, or a balance that a new floor or ceiling leaves out; 42704 unknown pool; 42809 floor or ceiling of a numbered pool; 55P03 unfinished transactions leave it undecided whether the balance allows a floor.
+Locks: the row of the pool, which no claim waits for; for a floor also slots of the stock. A retry does the same again.';
 
 CREATE FUNCTION reservation.add_units(pool text, count integer DEFAULT NULL, labels text[] DEFAULT NULL,
         attributes jsonb[] DEFAULT NULL)
     RETURNS TABLE (status text, first_number integer, last_number integer)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_add_units';
-COMMENT ON FUNCTION reservation.add_units IS 'Adds units to a limited edition, numbered on by the sequence of the pool: as many as count says, or one for each element of labels or attributes.
-Status: added.
-Errors: 22023 bad argument or no numbers left, 42704 unknown pool, 42809 an open edition or a counted pool.
+COMMENT ON FUNCTION reservation.add_units IS 'Adds units to a limited edition, numbered on by the sequence of the pool: as many as count says, or one for each element of labels or attributes. To a counted pool it adds count units without numbers, as adjust does.
+Status: added; over_ceiling (of a counted pool: nothing was added).
+Errors: 22023 bad argument or no numbers left, 42704 unknown pool, 42809 an open edition, or labels for a counted pool.
 Locks: the row of the pool, against another add_units. A retry adds again.';
 
 CREATE FUNCTION reservation.drop_pool(pool text, force boolean DEFAULT false)
@@ -701,7 +775,7 @@ CREATE FUNCTION reservation.drop_pool(pool text, force boolean DEFAULT false)
 COMMENT ON FUNCTION reservation.drop_pool IS 'Drops a pool. Its claims stay as history and its name is free again. force: also while there are live claims, whose holds are then released.
 Status: dropped; in_use (somebody has a live claim, and not forced: nothing was changed).
 Errors: 22023 bad argument, 42704 unknown pool (so also: a retry).
-Locks: every free unit and every hold of the pool; it waits for the claims under way.';
+Locks: every free unit, slot and hold of the pool; it waits for the claims under way.';
 
 CREATE FUNCTION reservation.availability(pools text[])
     RETURNS TABLE (pool text, kind text, capacity bigint, available bigint, held bigint,
@@ -732,6 +806,41 @@ Status: claimed; existing; or one row without claim_id: taken, busy, limit_reach
 Errors: 22023 bad argument or a number that the pool does not have, 42704 unknown pool, 42809 a counted pool, RS001 request_id used with other arguments, 25006 read-only.
 Locks and retry: as for claim_next.';
 
+CREATE FUNCTION reservation.take(pool text, holder text, quantity bigint DEFAULT 1, ttl interval DEFAULT NULL,
+        request_id text DEFAULT NULL, wait interval DEFAULT NULL)
+    RETURNS TABLE (status text, claim_id uuid, pool text, quantity bigint, holder text, expires_at timestamptz,
+        available bigint, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_take';
+COMMENT ON FUNCTION reservation.take IS 'Takes a quantity from a counted pool, all of it or none, and holds it. ttl: for how long, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that have some of the stock, NULL for the setting reservation.claim_wait.
+Status: claimed; existing (the live holds that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: insufficient, busy, limit_reached, not_open, closed, paused.
+Errors: 22023 bad argument, 42704 unknown pool, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
+Locks: one slot of the stock, or several if none has enough, without waiting for any; with a request_id or per_holder, a lock on a hash of it. A retry with the same request_id: the first answer, replayed; without: another claim.';
+
+CREATE FUNCTION reservation.charge(account text, amount bigint, request_id text)
+    RETURNS TABLE (status text, claim_id uuid, balance bigint, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_charge';
+COMMENT ON FUNCTION reservation.charge IS 'Takes an amount from an account, which is a counted pool, for good: take and finalize in one claim, whose holder is the account; refund gives it back. balance: afterwards. request_id: makes the call repeatable; NULL: it is not. Waits as take does. The commit is flushed to disk even with synchronous_commit off.
+Status: charged; or without claim_id: insufficient, busy, limit_reached, not_open, closed, paused.
+Errors: 22023 bad argument, 42704 unknown account, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
+Locks: as for take. A retry with the same request_id: the first answer, replayed.';
+
+CREATE FUNCTION reservation.adjust(pool text, delta bigint, request_id text DEFAULT NULL, reason text DEFAULT NULL)
+    RETURNS TABLE (status text, pool text, delta bigint, balance bigint, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_adjust';
+COMMENT ON FUNCTION reservation.adjust IS 'Moves the balance of a counted pool, and its capacity with it: restock, credit, or below zero a correction. reason: for the log; request_id: makes the call repeatable. balance: afterwards. The commit is flushed to disk even with synchronous_commit off.
+Status: adjusted; insufficient (it would go below the floor), over_ceiling, busy (unfinished transactions leave it undecided for longer than reservation.claim_wait); nothing was changed.
+Errors: 22023 bad argument or more than a bigint can count, 42704 unknown pool, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
+Locks: upwards the row of the pool, which no claim waits for, and one slot of the stock; downwards as take. A retry with the same request_id: the first answer, replayed; without: moves it again.';
+
+CREATE FUNCTION reservation.account_entries(account text)
+    RETURNS TABLE (at timestamptz, event text, claim_id uuid, amount bigint, balance bigint, holder text, actor text,
+        reason text, request_id text)
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_account_entries';
+COMMENT ON FUNCTION reservation.account_entries IS 'Every movement of an account, which is a counted pool, in the order of its time, as the snapshot of the caller sees them; balance: after it. The sum of the amounts is the balance.
+Event: opened, taken, charged, released, lapsed, finalized (what came back, or was taken again), refunded, adjusted, added.
+Errors: 22023 bad argument, 42704 unknown account, 42809 a numbered pool.
+Locks: none. Works on a standby.';
+
 CREATE FUNCTION reservation.extend(claim_id uuid, ttl interval)
     RETURNS TABLE (status text, claim_id uuid, expires_at timestamptz)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_extend';
@@ -743,7 +852,7 @@ Locks: the claim. A retry extends from its own time.';
 CREATE FUNCTION reservation.release(claim_id uuid)
     RETURNS TABLE (status text, claim_id uuid, replayed boolean)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_release';
-COMMENT ON FUNCTION reservation.release IS 'Gives a held unit back.
+COMMENT ON FUNCTION reservation.release IS 'Gives back what is held.
 Status: released; lapsed, finalized (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown claim, 25006 read-only.
 Locks: the claim. A retry: released, replayed.';
@@ -752,7 +861,7 @@ CREATE FUNCTION reservation.finalize(claim_id uuid, quantity bigint DEFAULT NULL
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, quantity bigint, holder text,
         finalized_at timestamptz, late boolean, replayed boolean)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_finalize';
-COMMENT ON FUNCTION reservation.finalize IS 'Makes a hold final: sold. quantity: at most what is held, NULL for all. After the hold lapsed it still succeeds, late, if nobody took the unit and per_holder allows it. The commit is flushed to disk even with synchronous_commit off.
+COMMENT ON FUNCTION reservation.finalize IS 'Makes a hold final: sold. quantity: at most what is held, NULL for all; the rest goes back. After the hold lapsed it still succeeds, late, if nobody took the unit, or there is as much left, and per_holder allows it. The commit is flushed to disk even with synchronous_commit off.
 Status: finalized; lapsed, released (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown claim, 55P03 an unfinished transaction leaves it undecided whether a lapsed unit is free, 25006 read-only.
 Locks: the claim. A retry: the same row, replayed.';
@@ -760,10 +869,10 @@ Locks: the claim. A retry: the same row, replayed.';
 CREATE FUNCTION reservation.refund(claim_id uuid, quantity bigint DEFAULT NULL, request_id text DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, refunded bigint, remaining bigint, replayed boolean)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_refund';
-COMMENT ON FUNCTION reservation.refund IS 'Takes back a finalized claim; the unit is free again. quantity: NULL for the rest; request_id: makes the call repeatable.
+COMMENT ON FUNCTION reservation.refund IS 'Takes back a finalized claim, or a part of it; what is refunded is free again. quantity: NULL for the rest; request_id: makes the call repeatable. remaining: what can still be refunded. The commit is flushed to disk even with synchronous_commit off.
 Status: refunded; exceeds (more than remains), not_finalized (nothing was changed).
 Errors: 22023 bad argument, RS001 request_id used with other arguments, RS002 unknown claim, 25006 read-only.
-Locks: the claim. A retry: refunded, replayed; nothing is refunded twice.';
+Locks: the claim. A retry with the same request_id, or of a refund of the rest: refunded, replayed; of a part without: another part, never more than was sold.';
 
 CREATE FUNCTION reservation.run_once(scope text, request_id text, arguments jsonb DEFAULT NULL)
     RETURNS TABLE (status text, response jsonb)
@@ -874,10 +983,10 @@ Locks: the checkout. A retry with the same reference: settled, replayed.';
 CREATE FUNCTION reservation.sweep(max integer DEFAULT 1000)
     RETURNS TABLE (status text, lapsed integer)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_sweep';
-COMMENT ON FUNCTION reservation.sweep IS 'Gives back up to max units whose hold is over, of all pools, and passes over what is locked. Nothing depends on it: a lapsed unit is free for anyone at once.
-Status: swept, with the number of units.
+COMMENT ON FUNCTION reservation.sweep IS 'Ends up to max holds whose time is over, of all pools, and passes over what is locked; puts the slots of up to max quiet counted pools together. Nothing depends on it: what has lapsed is free for anyone at once.
+Status: swept, with the number of holds.
 Errors: 22023 bad argument, 25006 read-only.
-Locks: the claims it ends, without waiting. A retry sweeps on.';
+Locks: the claims it ends and the slots it changes, without waiting. A retry sweeps on.';
 
 CREATE FUNCTION reservation.verify(pool text DEFAULT NULL)
     RETURNS TABLE (pool text, problem text, expected text, found text, hint text)

@@ -21,8 +21,9 @@ static const char *const read_grants[] = {
 static const char *const claim_grants[] = {
 	"SELECT ON reservation.claims, reservation.checkouts, reservation.payments,"
 	" reservation.refunds_due",
-	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.extend,"
-	" reservation.release, reservation.finalize, reservation.refund, reservation.sweep",
+	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
+	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"
+	" reservation.finalize, reservation.refund, reservation.sweep",
 	"EXECUTE ON FUNCTION reservation.run_once, reservation.save_response, reservation.cart_add,"
 	" reservation.cart_set, reservation.cart_merge, reservation.cart_lines, reservation.checkout,"
 	" reservation.checkout_cart, reservation.record_payment, reservation.finalize_checkout,"
@@ -30,7 +31,8 @@ static const char *const claim_grants[] = {
 	NULL};
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
-	" reservation.drop_pool, reservation.set_payment_provider, reservation.grant_access",
+	" reservation.adjust, reservation.drop_pool, reservation.set_payment_provider,"
+	" reservation.grant_access",
 	NULL};
 static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};
 static const char *const level_names[] = {"read", "claim", "admin"};

@@ -167,17 +167,6 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	}
 }
 
-/* Why nobody can claim from this pool now, NULL if everybody can. */
-const char *
-rsv_pool_closed(const RsvPool *pool, TimestampTz now)
-{
-	if (now < pool->opens_at)
-		return "not_open";
-	if (now >= pool->closes_at)
-		return "closed";
-	return pool->paused ? "paused" : NULL;
-}
-
 /*
  * May the holder have this much more? If not, the answer is the live hold that
  * the call would repeat, or a refusal.
@@ -249,17 +238,6 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 		answer_claim("claimed", pool, &hold, as_of, answer);
 	}
 	rsv_store_forget(as_of);
-}
-
-/* When a hold made now ends; ttl NULL: the rule of the pool, or the setting. */
-TimestampTz
-rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now)
-{
-	Interval setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
-
-	if (ttl != NULL)
-		return rsv_hold_end(now, ttl);
-	return rsv_hold_end(now, pool->hold_ttl != NULL ? pool->hold_ttl : &setting);
 }
 
 /* Answers with a refusal; available < 0: it has to be counted. */

@@ -9,6 +9,7 @@
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "executor/executor.h"
+#include "storage/proc.h"
 
 /* PostgreSQL 16 told updates of summarizing indexes apart */
 #if PG_VERSION_NUM < 160000
@@ -23,6 +24,11 @@ typedef bool TU_UpdateIndexes;
 #if PG_VERSION_NUM < 180000
 #define index_beginscan(table, index, snapshot, instrument, nkeys, norderbys) \
 	(index_beginscan)(table, index, snapshot, nkeys, norderbys)
+#endif
+
+/* PostgreSQL 17 keeps the number of a process apart from it */
+#if PG_VERSION_NUM < 170000
+#define MyProcNumber (MyProc->pgprocno)
 #endif
 
 #endif /* RESERVATION_COMPAT_H */

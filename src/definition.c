@@ -87,7 +87,7 @@ rsv_create_pool(PG_FUNCTION_ARGS)
  *			  closes_at timestamptz, paused boolean, floor bigint, ceiling bigint)
  *		-> (status, pool)
  *
- * NULL leaves a value as it is.
+ * NULL leaves a value as it is. A balance outside a new floor or ceiling: 22023.
  */
 PG_FUNCTION_INFO_V1(rsv_alter_pool);
 Datum
@@ -98,12 +98,19 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	RsvPlanSession session;
 	Datum values[8];
 	char nulls[] = "        ";
+	RsvPool before;
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
 	rsv_require_writable("alter_pool");
+	rsv_pool_lock(&pool);
+	before = pool;
 	read_rules(fcinfo, &alter_rules, &pool);
 	check_rules(&pool);
+	if (pool.floor != before.floor)
+		rsv_account_move_floor(&before, pool.floor);
+	if (!PG_ARGISNULL(alter_rules.ceiling))
+		rsv_account_check_ceiling(&pool);
 	for (int i = 0; i < 8; i++)
 	{
 		values[i] = PG_GETARG_DATUM(i);
@@ -238,7 +245,8 @@ insert_pool(RsvPool *pool)
 		pool->pool_id = DatumGetInt32(rsv_plan_value(1, &isnull));
 		if (pool->counted)
 			rsv_plan_run(RSV_PLAN_STOCK_INSERT,
-						 (Datum[]) {Int32GetDatum(pool->pool_id), Int64GetDatum(pool->capacity)},
+						 (Datum[]) {Int32GetDatum(pool->pool_id),
+									Int64GetDatum(pool->capacity - pool->floor)},
 						 NULL);
 		else if (!pool->open)
 			rsv_plan_run(

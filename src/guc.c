@@ -27,11 +27,14 @@ rsv_guc_init(void)
 		"How long a claim waits for unfinished transactions that hold the last units.",
 		"Zero: it does not wait, and answers \"busy\".", &rsv_claim_wait_ms, 2000, 0, INT_MAX,
 		PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("reservation.stock_slots",
+							"How many slots the stock of a counted pool is split into at the most.",
+							"As many calls can take from one pool without waiting for each other.",
+							&rsv_stock_slots, 64, 2, 1024, PGC_USERSET, 0, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("reservation.hint_pools",
 								"How many pools have their hints in shared memory.",
-								"The others are as right, and slower.",
-								&rsv_hint_pools, 1024, 8, 1024 * 1024,
-								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+								"The others are as right, and slower.", &rsv_hint_pools, 1024, 8,
+								1024 * 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("reservation");
 }

@@ -2,16 +2,18 @@
  * hint.c
  *	  Shared memory: where to look first, and what need not be looked at.
  *
- * Per pool, four marks:
+ * Per pool, five marks:
  *
- *	  next		where the next walk begins. Each claim moves it on by what it
- *				wants, so that two claims begin at different units.
+ *	  next		where the next walk begins. Each walk moves it on by what it
+ *				reads, so that two claims begin at different units.
+ *	  ahead		units below next that a walk read in the index and left to those
+ *				who come after it: they need no walk of their own.
  *	  returned	numbers given back lately: the next ones out, lowest first.
  *	  low		no unit below it is free, or could become free by the end of an
  *				unfinished transaction. RSV_NOTHING_FREE: no unit at all.
  *	  expiry	no hold lapses before it.
  *
- * next and returned are guesses, and cost time when wrong. low and expiry are
+ * next, ahead and returned are guesses, and cost time when wrong. low and expiry are
  * promises, and this is how they are kept. They are lowered by whoever makes a
  * unit free or a hold, after the row was written; as an unfinished transaction's
  * row stays visible to every walk until it ends, nothing has to be done at its
@@ -46,12 +48,13 @@
 
 #define RSV_WAYS         8
 #define RSV_RETURNED_MAX 16
+#define RSV_AHEAD_MAX    (2 * RSV_SPOTS_MAX)
 #define RSV_TRUST_US     USECS_PER_SEC
 
 /* A refusal's count of free units is exact up to here, and may be a second old above. */
 #define RSV_COUNT_EXACT_MAX 10000
 
-/* How many units beyond those wanted a near walk looks at. */
+/* How many units beyond those wanted a near walk for several looks at. */
 #define RSV_NEAR_UNITS 16
 
 /* A walk from low is due when next is this far beyond the last one's. */
@@ -60,11 +63,11 @@
 /* Marks of one pool. Protected by the lock of its set. */
 typedef struct Marks
 {
-	RsvPoolKey key; /* pool_id 0: nobody's */
-	uint64 used;    /* clock of the set when last used */
-
 	int32 next;
 	int32 walked; /* next, when a walk last began at low */
+	int ahead_first;
+	int ahead_end;
+	RsvSpot ahead[RSV_AHEAD_MAX]; /* from first to end, lowest first */
 	int nreturned;
 	int32 returned[RSV_RETURNED_MAX];
 
@@ -83,6 +86,8 @@ typedef struct Set
 {
 	slock_t lock;
 	uint64 clock;
+	RsvPoolKey keys[RSV_WAYS]; /* pool_id 0: nobody's */
+	uint64 used[RSV_WAYS];     /* clock when last used */
 	Marks ways[RSV_WAYS];
 } Set;
 
@@ -100,8 +105,11 @@ static void request_shmem(void);
 static void start_shmem(void);
 static Size table_size(void);
 static Set *lock_marks(const RsvPoolKey *key, Marks **marks);
-static bool walk_is_due(Marks *marks, const RsvHint *hint);
+static bool walk_is_due(const Marks *marks, int64 low);
 static int64 lowest_returned(const Marks *marks);
+static int64 lowest_ahead(const Marks *marks);
+static void add_ahead(Marks *marks, const RsvSpot *spot);
+static void rewind_next(Marks *marks, int64 number);
 static void begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint);
 static void forget_marks(Marks *marks);
 static void put_back(Marks *marks, int64 number, bool several);
@@ -126,6 +134,29 @@ rsv_hint_key(int32 pool_id, RsvPoolKey *key)
 	return true;
 }
 
+/*
+ * Where the next unit should be, if a walk before has read that and nothing has
+ * to be looked at first. It is the caller's alone: nobody else is told.
+ */
+bool
+rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot)
+{
+	RsvPoolKey key;
+	Marks *marks;
+	Set *set;
+	bool found;
+
+	if (!rsv_hint_key(pool_id, &key))
+		return false;
+	set = lock_marks(&key, &marks);
+	found = lowest_ahead(marks) < lowest_returned(marks) && marks->expiry > now &&
+		marks->low < RSV_NOTHING_FREE && !walk_is_due(marks, marks->low);
+	if (found)
+		*spot = marks->ahead[marks->ahead_first++];
+	SpinLockRelease(&set->lock);
+	return found;
+}
+
 /* Begins a walk for this many units, and says where and how. */
 void
 rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, RsvHint *hint)
@@ -134,7 +165,7 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	Marks *marks;
 	Set *set;
 
-	memset(hint, 0, sizeof(RsvHint));
+	memset(hint, 0, offsetof(RsvHint, spots));
 	hint->from = hint->low = PG_INT32_MIN;
 	hint->to = PG_INT32_MAX;
 	hint->check_lapsed = hint->complete = true;
@@ -149,8 +180,11 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	else
 		marks->low_checked = now; /* this walk looks, the others go on believing */
 
-	if (reach == RSV_FULL || walk_is_due(marks, hint))
+	if (reach == RSV_FULL || (!hint->nothing_free && walk_is_due(marks, hint->low)))
+	{
 		hint->from = hint->low;
+		marks->walked = marks->next;
+	}
 	else if (reach == RSV_NEAR && wanted == 1 && lowest_returned(marks) < marks->next)
 	{
 		hint->from = hint->to = marks->returned[--marks->nreturned];
@@ -186,11 +220,13 @@ rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
 		if (hint->enough && hint->last_taken < 0)
 			put_back(marks, hint->from, false);
 	}
-	else if (hint->next != 0 && hint->next == marks->next)
+	else if (hint->next != 0 && hint->next == marks->next && hint->nspots == 0)
 		marks->next =
 			hint->last_taken >= 0 ? (int32) Min(hint->last_taken + 1, PG_INT32_MAX) : hint->from;
 	else if (hint->last_taken >= marks->next)
 		marks->next = (int32) Min(hint->last_taken + 1, PG_INT32_MAX);
+	for (int i = 0; i < hint->nspots; i++)
+		add_ahead(marks, &hint->spots[i]);
 	if (marks->walk == hint->walk)
 	{
 		if (hint->complete)
@@ -328,14 +364,9 @@ table_size(void)
  * rarely, so that it costs each claim the same.
  */
 static bool
-walk_is_due(Marks *marks, const RsvHint *hint)
+walk_is_due(const Marks *marks, int64 low)
 {
-	int64 since = (int64) marks->next - marks->walked;
-
-	if (hint->nothing_free || since < Max(RSV_WALK_EVERY, (int64) marks->next - hint->low))
-		return false;
-	marks->walked = marks->next;
-	return true;
+	return (int64) marks->next - marks->walked >= Max(RSV_WALK_EVERY, (int64) marks->next - low);
 }
 
 static int64
@@ -344,22 +375,68 @@ lowest_returned(const Marks *marks)
 	return marks->nreturned > 0 ? marks->returned[marks->nreturned - 1] : RSV_NOTHING_FREE;
 }
 
+static int64
+lowest_ahead(const Marks *marks)
+{
+	return marks->ahead_first < marks->ahead_end ? marks->ahead[marks->ahead_first].number
+												 : RSV_NOTHING_FREE;
+}
+
+/* Keeps what a walk has read, in order; what finds no room is left for a walk. */
+static void
+add_ahead(Marks *marks, const RsvSpot *spot)
+{
+	int at = marks->ahead_end;
+
+	if (at == RSV_AHEAD_MAX && marks->ahead_first > 0)
+	{
+		memmove(marks->ahead, &marks->ahead[marks->ahead_first],
+				sizeof(RsvSpot) * (at - marks->ahead_first));
+		at = marks->ahead_end -= marks->ahead_first;
+		marks->ahead_first = 0;
+	}
+	if (at == RSV_AHEAD_MAX)
+	{
+		marks->next = Min(marks->next, spot->number);
+		return;
+	}
+	while (at > marks->ahead_first && marks->ahead[at - 1].number > spot->number)
+		at--;
+	memmove(&marks->ahead[at + 1], &marks->ahead[at], sizeof(RsvSpot) * (marks->ahead_end - at));
+	marks->ahead[at] = *spot;
+	marks->ahead_end++;
+}
+
+/* Lets the next walk begin here, so what was read ahead from here on is not needed. */
+static void
+rewind_next(Marks *marks, int64 number)
+{
+	if (number > marks->next)
+		return;
+	marks->next = marks->walked = (int32) number;
+	while (marks->ahead_first < marks->ahead_end &&
+		   marks->ahead[marks->ahead_end - 1].number >= number)
+		marks->ahead_end--;
+}
+
 /* Begins at next, and moves it on for the others. */
 static void
 begin_at_next(Marks *marks, int32 wanted, RsvReach reach, RsvHint *hint)
 {
-	if (lowest_returned(marks) < marks->next)
-	{
-		/* several units: take what was given back along the way */
-		marks->next = marks->walked = marks->returned[marks->nreturned - 1];
-		marks->nreturned = 0;
-	}
+	/* several units: take what was given back or read ahead along the way */
+	rewind_next(marks, Min(lowest_returned(marks), lowest_ahead(marks)));
+	while (marks->nreturned > 0 && lowest_returned(marks) >= marks->next)
+		marks->nreturned--;
+
 	hint->from = Max(marks->next, hint->low);
-	if (hint->nothing_free || hint->from > PG_INT32_MAX - wanted - RSV_NEAR_UNITS)
+	if (hint->nothing_free || hint->from > PG_INT32_MAX - wanted - RSV_SPOTS_MAX)
 		return;
-	marks->next = hint->next = hint->from + wanted;
-	if (reach == RSV_NEAR)
+	hint->ahead = reach == RSV_NEAR && wanted == 1;
+	if (hint->ahead)
+		hint->to = hint->from + RSV_SPOTS_MAX;
+	else if (reach == RSV_NEAR)
 		hint->to = hint->from + wanted + RSV_NEAR_UNITS;
+	marks->next = hint->next = hint->ahead ? hint->to + 1 : hint->from + wanted;
 }
 
 /*
@@ -371,27 +448,25 @@ lock_marks(const RsvPoolKey *key, Marks **marks)
 {
 	uint32 hash = hash_bytes((const unsigned char *) key, sizeof(RsvPoolKey));
 	Set *set = &table->sets[hash % table->nsets];
-	Marks *oldest = &set->ways[0];
+	int way = 0;
 
 	SpinLockAcquire(&set->lock);
 	set->clock++;
-	for (int i = 0; i < RSV_WAYS; i++)
+	while (way < RSV_WAYS && memcmp(&set->keys[way], key, sizeof(RsvPoolKey)) != 0)
+		way++;
+	if (way == RSV_WAYS)
 	{
-		Marks *way = &set->ways[i];
-
-		if (memcmp(&way->key, key, sizeof(RsvPoolKey)) == 0)
+		way = 0;
+		for (int i = 1; i < RSV_WAYS; i++)
 		{
-			way->used = set->clock;
-			*marks = way;
-			return set;
+			if (set->used[i] < set->used[way])
+				way = i;
 		}
-		if (way->used < oldest->used)
-			oldest = way;
+		forget_marks(&set->ways[way]);
+		set->keys[way] = *key;
 	}
-	forget_marks(oldest);
-	oldest->key = *key;
-	oldest->used = set->clock;
-	*marks = oldest;
+	set->used[way] = set->clock;
+	*marks = &set->ways[way];
 	return set;
 }
 
@@ -404,6 +479,7 @@ forget_marks(Marks *marks)
 {
 	marks->next = marks->walked = PG_INT32_MIN;
 	marks->nreturned = 0;
+	marks->ahead_first = marks->ahead_end = 0;
 	marks->walk++;
 	marks->low = marks->low_since = PG_INT32_MIN;
 	marks->low_checked = 0;
@@ -423,7 +499,7 @@ put_back(Marks *marks, int64 number, bool several)
 		return;
 	if (several || marks->nreturned == RSV_RETURNED_MAX)
 	{
-		marks->next = marks->walked = Min(marks->next, (int32) number);
+		rewind_next(marks, number);
 		return;
 	}
 	memmove(&marks->returned[at + 1], &marks->returned[at],

@@ -63,8 +63,10 @@ rsv_hold_items(RsvHold *hold)
 	{
 		RsvItem *item = &hold->items[i];
 
-		if (item->reason != NULL && item->available < 0 && !item->pool.open)
-			item->available = rsv_supply_count(&item->pool, hold->now);
+		if (item->reason == NULL || item->available >= 0 || item->pool.open)
+			continue;
+		item->available = item->pool.counted ? rsv_slot_available(&item->pool, hold->now)
+											 : rsv_supply_count(&item->pool, hold->now);
 	}
 	return false;
 }
@@ -182,12 +184,28 @@ take_numbered(RsvHold *hold, RsvItem *item)
 	return true;
 }
 
-/* A quantity of a counted pool. */
+/* A quantity of a counted pool, in one claim. */
 static bool
 take_counted(RsvHold *hold, RsvItem *item)
 {
-	rsv_pool_require_numbered(&item->pool, "checkout");
-	return false;
+	RsvClaim *claim = palloc0(sizeof(RsvClaim));
+	int64 available = 0;
+	RsvSupply supply =
+		rsv_slot_take(&item->pool, item->quantity, false, &hold->now, hold->now, &available);
+
+	if (supply != RSV_TAKEN)
+		return short_of(item, supply, "insufficient", available);
+	claim->claimed_at = hold->now;
+	claim->expires_at = rsv_pool_hold_end(&item->pool, hold->ttl, hold->now);
+	claim->quantity = item->quantity;
+	claim->pool_id = item->pool.pool_id;
+	claim->state = RSV_HELD;
+	claim->holder = hold->holder;
+	claim->request_id = hold->request_id;
+	rsv_identifier_make(&claim->claim_id, hold->now, item->pool.name);
+	rsv_claim_insert(claim);
+	hold->claims = lappend(hold->claims, claim);
+	return true;
 }
 
 /* Notes that there is not enough; false, so that the caller can pass it on. */
@@ -210,15 +228,22 @@ probe_item(void *argument)
 	Probe *probe = argument;
 	const RsvItem *item = probe->item;
 	int32 rest = (int32) item->quantity - item->named;
-	int32 *numbers = palloc(sizeof(int32) * Max(rest, 1));
+	int32 *numbers;
 	int64 available;
 
+	if (item->pool.counted)
+	{
+		(void) rsv_slot_take(&item->pool, item->quantity, false, &probe->now, probe->deadline,
+							 &available);
+		return false;
+	}
 	for (int32 i = 0; i < item->named; i++)
 	{
 		if (rsv_supply_take_unit(&item->pool, item->numbers[i], &probe->now, probe->deadline) !=
 			RSV_TAKEN)
 			return false;
 	}
+	numbers = palloc(sizeof(int32) * Max(rest, 1));
 	if (rest > 0)
 		(void) rsv_supply_take(&item->pool, rest, &probe->now, probe->deadline, numbers, &available,
 							   false);

@@ -37,6 +37,8 @@ enum
 	CLAIM_STATE,
 	CLAIM_HOLDER,
 	CLAIM_REQUEST_ID,
+	CLAIM_TAKEN,
+	CLAIM_REFUNDED,
 	CLAIM_COLUMNS
 };
 
@@ -51,6 +53,8 @@ enum
 	LOG_EVENT,
 	LOG_ACTOR,
 	LOG_REQUEST_ID,
+	LOG_REASON,
+	LOG_CHANGE,
 	LOG_COLUMNS
 };
 
@@ -86,6 +90,8 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->holder = DatumGetTextPCopy(values[CLAIM_HOLDER]);
 	claim->request_id =
 		nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
+	claim->taken = nulls[CLAIM_TAKEN] ? 0 : DatumGetInt64(values[CLAIM_TAKEN]);
+	claim->refunded = nulls[CLAIM_REFUNDED] ? 0 : DatumGetInt64(values[CLAIM_REFUNDED]);
 }
 
 /* Reads a claim by its id; false if it was never made. */
@@ -132,22 +138,27 @@ rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *hold
 	return rsv_store_update(RSV_CLAIM, &claim->tid, values, nulls, wait, holder);
 }
 
-/* Appends to the log what became of a claim. */
+/* Appends to the log. */
 void
-rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at, const text *request_id)
+rsv_log(const RsvEntry *entry)
 {
 	Datum values[LOG_COLUMNS];
 	bool nulls[LOG_COLUMNS] = {false};
 
-	values[LOG_AT] = TimestampTzGetDatum(at);
+	values[LOG_AT] = TimestampTzGetDatum(entry->at);
 	values[LOG_TRANSACTION_ID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
-	values[LOG_POOL_ID] = Int32GetDatum(claim->pool_id);
-	values[LOG_CLAIM_ID] = UUIDPGetDatum(&claim->claim_id);
-	values[LOG_QUANTITY] = Int64GetDatum(claim->quantity);
-	values[LOG_EVENT] = CStringGetTextDatum(event);
+	values[LOG_POOL_ID] = Int32GetDatum(entry->pool_id);
+	values[LOG_CLAIM_ID] = UUIDPGetDatum(entry->claim_id);
+	nulls[LOG_CLAIM_ID] = entry->claim_id == NULL;
+	values[LOG_QUANTITY] = Int64GetDatum(entry->quantity);
+	values[LOG_EVENT] = CStringGetTextDatum(entry->event);
 	values[LOG_ACTOR] = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
-	values[LOG_REQUEST_ID] = PointerGetDatum(request_id);
-	nulls[LOG_REQUEST_ID] = request_id == NULL;
+	values[LOG_REQUEST_ID] = PointerGetDatum(entry->request_id);
+	nulls[LOG_REQUEST_ID] = entry->request_id == NULL;
+	values[LOG_REASON] = PointerGetDatum(entry->reason);
+	nulls[LOG_REASON] = entry->reason == NULL;
+	values[LOG_CHANGE] = Int64GetDatum(entry->change);
+	nulls[LOG_CHANGE] = !entry->counted;
 	rsv_store_insert(RSV_LOG, values, nulls);
 }
 
@@ -164,20 +175,36 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 	Assert(claim->expires_at <= now);
 	result = rsv_claim_change(claim, RSV_LAPSED, false, holder);
 	if (result == RSV_WRITTEN)
-		rsv_claim_log(claim, "lapsed", now, NULL);
+		rsv_log(&(RsvEntry) {
+			.at = now,
+			.pool_id = claim->pool_id,
+			.claim_id = &claim->claim_id,
+			.quantity = claim->quantity,
+			.change = claim->quantity,
+			.counted = !claim->numbered,
+			.event = "lapsed",
+		});
 	return result;
 }
 
-/* Makes the unit of a claim that has just ended free again. */
+/*
+ * Makes the unit of a claim that has just ended free again, or so many units of a
+ * counted pool.
+ */
 void
-rsv_unit_free(const RsvClaim *claim)
+rsv_claim_free(const RsvClaim *claim, int64 quantity)
 {
 	Datum values[] = {Int32GetDatum(claim->pool_id), Int32GetDatum(claim->number)};
 	bool nulls[] = {false, false};
 
-	Assert(claim->numbered);
+	if (!claim->numbered)
+	{
+		rsv_slot_give(claim->pool_id, quantity, 0);
+		return;
+	}
 	Assert(claim->state != RSV_HELD);
 	Assert(claim->state != RSV_FINALIZED);
+	Assert(quantity == 1);
 	rsv_store_insert(RSV_AVAILABLE, values, nulls);
 	rsv_touch_freed(claim->pool_id, claim->number, false);
 }
@@ -216,4 +243,8 @@ claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
 	values[CLAIM_HOLDER] = PointerGetDatum(claim->holder);
 	values[CLAIM_REQUEST_ID] = PointerGetDatum(claim->request_id);
 	nulls[CLAIM_REQUEST_ID] = claim->request_id == NULL;
+	values[CLAIM_TAKEN] = Int64GetDatum(claim->taken);
+	nulls[CLAIM_TAKEN] = claim->taken == 0;
+	values[CLAIM_REFUNDED] = Int64GetDatum(claim->refunded);
+	nulls[CLAIM_REFUNDED] = claim->refunded == 0;
 }

@@ -76,7 +76,7 @@ rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, Lis
 		rsv_claim_from_scan(&scan, claim);
 		if (claim->state == RSV_HELD && claim->expires_at <= now)
 			continue;
-		if (pg_add_s64_overflow(units, claim->quantity, &units))
+		if (pg_add_s64_overflow(units, claim->quantity - claim->refunded, &units))
 			units = PG_INT64_MAX;
 		if (claim->state == RSV_HELD)
 			*holds = lappend(*holds, claim);

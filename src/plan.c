@@ -47,6 +47,12 @@ static PlanInfo plans[RSV_PLANS] = {
 			.types = {TEXTOID, TEXTOID, INT8OID, INT4OID, INTERVALOID, INT4OID, INT8OID, INT8OID,
 					  TIMESTAMPTZOID, TIMESTAMPTZOID},
 		},
+	[RSV_PLAN_POOL_LOCK] =
+		{
+			.text = "SELECT FROM reservation.pool WHERE pool_id OPERATOR(pg_catalog.=) $1"
+					" FOR NO KEY UPDATE",
+			.types = {INT4OID},
+		},
 	[RSV_PLAN_POOL_ALTER] =
 		{
 			.text = "UPDATE reservation.pool SET"
@@ -77,6 +83,8 @@ static PlanInfo plans[RSV_PLANS] = {
 		{
 			.text =
 				"SELECT FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1"
+				" UNION ALL"
+				" SELECT FROM reservation.stock WHERE pool_id OPERATOR(pg_catalog.=) $1"
 				" UNION ALL"
 				" SELECT FROM reservation.claim"
 				" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) 'held'"
@@ -126,7 +134,9 @@ static PlanInfo plans[RSV_PLANS] = {
 		},
 	[RSV_PLAN_UNITS_DELETE] =
 		{
-			.text = "DELETE FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1",
+			.text = "WITH stock AS ("
+					" DELETE FROM reservation.stock WHERE pool_id OPERATOR(pg_catalog.=) $1)"
+					" DELETE FROM reservation.available WHERE pool_id OPERATOR(pg_catalog.=) $1",
 			.types = {INT4OID},
 		},
 	[RSV_PLAN_CLAIMS_SETTLE] =
@@ -157,7 +167,14 @@ static PlanInfo plans[RSV_PLANS] = {
 		},
 	[RSV_PLAN_STOCK_INSERT] =
 		{
-			.text = "INSERT INTO reservation.stock (pool_id, slot, quantity) VALUES ($1, 0, $2)",
+			/* two slots, so that a second buyer has somewhere to go; one, if there is less to share */
+			.text = "INSERT INTO reservation.stock (pool_id, slot, quantity)"
+					" SELECT $1, slot, CASE slot WHEN 0 THEN $2 OPERATOR(pg_catalog.-) half"
+					" ELSE half END"
+					" FROM (SELECT $2 OPERATOR(pg_catalog./) 2::pg_catalog.int8 AS half) AS h,"
+					" pg_catalog.generate_series("
+					"0, CASE WHEN half OPERATOR(pg_catalog.>) 0::pg_catalog.int8 THEN 1 ELSE 0 END)"
+					" AS slot",
 			.types = {INT4OID, INT8OID},
 		},
 	[RSV_PLAN_CART_ADD] =
@@ -275,6 +292,20 @@ static PlanInfo plans[RSV_PLANS] = {
 					" ON CONFLICT (provider) DO UPDATE"
 					" SET scheme = excluded.scheme, secret = excluded.secret",
 			.types = {TEXTOID, TEXTOID, TEXTOID},
+		},
+	[RSV_PLAN_ACCOUNT_ENTRIES] =
+		{
+			.text = "SELECT at, event, claim_id, amount,"
+					" pg_catalog.sum(amount) OVER (ORDER BY at USING OPERATOR(pg_catalog.<),"
+					" place USING OPERATOR(pg_catalog.<), claim_id USING OPERATOR(pg_catalog.<)"
+					" ROWS UNBOUNDED PRECEDING)::pg_catalog.int8 AS balance,"
+					" holder, actor, reason, request_id"
+					" FROM reservation.entries WHERE pool_id OPERATOR(pg_catalog.=) $1"
+					" ORDER BY at USING OPERATOR(pg_catalog.<),"
+					" place USING OPERATOR(pg_catalog.<), claim_id USING OPERATOR(pg_catalog.<)",
+			.types = {INT4OID},
+			.read_only = true,
+			.as_caller = true,
 		},
 	[RSV_PLAN_CONTRADICTIONS] =
 		{

@@ -17,6 +17,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -55,19 +56,31 @@ typedef struct Drop
 	Datum actor;
 } Drop;
 
+/*
+ * Where this session last found the row of a pool. A row may move and its place
+ * be used again, so what is found there counts only if it is the pool meant.
+ */
+#define PLACES 1024 /* a power of two */
+
+static ItemPointerData places[PLACES];
+
+static void add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer);
 static void require_limited(const RsvPool *pool);
 static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
 static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
 static bool drop_attempt(void *argument);
-static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool);
+static ItemPointer place_of(const void *key, int size);
+static bool pool_from_place(ItemPointer place, RsvPool *pool);
+static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
 
 /*
  * add_units(pool text, count integer, labels text[], attributes jsonb[])
  *		-> (status, first_number, last_number)
  *
- * As many units as count says, or as labels or attributes has elements.
+ * As many units as count says, or as labels or attributes has elements. A counted
+ * pool has no numbers: there it is like adjust.
  */
 PG_FUNCTION_INFO_V1(rsv_add_units);
 Datum
@@ -85,6 +98,11 @@ rsv_add_units(PG_FUNCTION_ARGS)
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
 	rsv_require_writable("add_units");
+	if (pool.counted)
+	{
+		add_stock(fcinfo, &pool, &answer);
+		return (Datum) 0;
+	}
 	require_limited(&pool);
 	count = units_wanted(fcinfo, &described);
 
@@ -187,8 +205,13 @@ bool
 rsv_pool_lookup(const text *name, RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
+	int size = VARSIZE_ANY_EXHDR(name);
+	ItemPointer place = place_of(VARDATA_ANY(name), size);
 
-	return pool_from_index(RSV_POOL_NAME, &key, pool);
+	if (pool_from_place(place, pool) && !pool->dropped && VARSIZE_ANY_EXHDR(pool->name) == size &&
+		memcmp(VARDATA_ANY(pool->name), VARDATA_ANY(name), size) == 0)
+		return true;
+	return pool_from_index(RSV_POOL_NAME, &key, pool, place);
 }
 
 /* Reads the pool of a claim, dropped or not. */
@@ -196,8 +219,11 @@ void
 rsv_pool_read(int32 pool_id, RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
+	ItemPointer place = place_of(&pool_id, sizeof(pool_id));
 
-	if (!pool_from_index(RSV_POOL_PKEY, &key, pool))
+	if (pool_from_place(place, pool) && pool->pool_id == pool_id)
+		return;
+	if (!pool_from_index(RSV_POOL_PKEY, &key, pool, place))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("pool %d of a claim does not exist", pool_id),
@@ -213,6 +239,55 @@ rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 				 errmsg("%s needs a numbered pool, and \"%s\" is counted", function,
 						rsv_text_display(pool->name)),
 				 errhint("A counted pool has no numbers; create one with kind => 'numbered'.")));
+}
+
+void
+rsv_pool_require_counted(const RsvPool *pool, const char *function)
+{
+	if (!pool->counted)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s needs a counted pool, and \"%s\" is numbered", function,
+						rsv_text_display(pool->name)),
+				 errhint("Claim numbered units with claim_next or claim_unit.")));
+}
+
+/* Locks the pool's row against whoever changes the pool, and reads it anew. */
+void
+rsv_pool_lock(RsvPool *pool)
+{
+	Datum pool_id = Int32GetDatum(pool->pool_id);
+	text *name = pool->name;
+	RsvPlanSession session;
+
+	rsv_plan_begin(&session);
+	rsv_plan_run(RSV_PLAN_POOL_LOCK, &pool_id, NULL);
+	rsv_plan_end(&session);
+	rsv_pool_read(pool->pool_id, pool);
+	if (pool->dropped)
+		rsv_pool_refuse_unknown(name);
+}
+
+/* Why nobody can claim from this pool now, NULL if everybody can. */
+const char *
+rsv_pool_closed(const RsvPool *pool, TimestampTz now)
+{
+	if (now < pool->opens_at)
+		return "not_open";
+	if (now >= pool->closes_at)
+		return "closed";
+	return pool->paused ? "paused" : NULL;
+}
+
+/* When a hold made now ends. ttl NULL: the pool's, or the setting. */
+TimestampTz
+rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now)
+{
+	Interval setting = {.time = rsv_hold_ttl_s * USECS_PER_SEC};
+
+	if (ttl == NULL)
+		ttl = pool->hold_ttl != NULL ? pool->hold_ttl : &setting;
+	return rsv_hold_end(now, ttl);
 }
 
 /* What people call a unit, NULL if nothing. */
@@ -242,10 +317,22 @@ rsv_pool_refuse_unknown(const text *name)
 			 errhint("Look for the name in reservation.pool_status, or create the pool.")));
 }
 
+/* add_units of a counted pool, whose units have no numbers and no descriptions */
+static void
+add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer)
+{
+	const char *status;
+
+	if (!PG_ARGISNULL(2) || !PG_ARGISNULL(3))
+		rsv_pool_require_numbered(pool, "add_units with labels or attributes");
+	status = rsv_account_grow(pool, rsv_argument_int32(fcinfo, 1, "count", 1, RSV_POOL_UNITS_MAX));
+	rsv_answer_row(answer, (Datum[]) {CStringGetTextDatum(status), (Datum) 0, (Datum) 0},
+				   (bool[]) {false, true, true});
+}
+
 static void
 require_limited(const RsvPool *pool)
 {
-	rsv_pool_require_numbered(pool, "add_units");
 	if (pool->open)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -347,8 +434,30 @@ drop_attempt(void *argument)
 	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
 }
 
+static ItemPointer
+place_of(const void *key, int size)
+{
+	return &places[hash_bytes(key, size) & (PLACES - 1)];
+}
+
+/* Reads the pool at a place, if there is still one. */
 static bool
-pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool)
+pool_from_place(ItemPointer place, RsvPool *pool)
+{
+	RsvScan scan;
+	bool found;
+
+	if (!ItemPointerIsValid(place))
+		return false;
+	found = rsv_scan_at(&scan, RSV_POOL, place);
+	if (found)
+		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
+	rsv_scan_end(&scan);
+	return found;
+}
+
+static bool
+pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place)
 {
 	Snapshot as_of = rsv_store_now();
 	RsvScan scan;
@@ -357,7 +466,10 @@ pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool)
 	rsv_scan_begin(&scan, index, as_of, key, 1);
 	found = rsv_scan_next(&scan);
 	if (found)
+	{
 		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
+		*place = scan.slot->tts_tid;
+	}
 	rsv_scan_end(&scan);
 	rsv_store_forget(as_of);
 	return found;

@@ -78,6 +78,8 @@ typedef struct RsvClaim
 	TimestampTz expires_at;
 	TimestampTz finalized_at; /* meaningful if finalized or refunded */
 	int64 quantity;
+	int64 taken;    /* what the claim began with, if more; else 0 */
+	int64 refunded; /* of quantity */
 	int32 pool_id;
 	int32 number; /* meaningful if numbered */
 	bool numbered;
@@ -219,6 +221,7 @@ typedef enum RsvTable
 	RSV_POOL,
 	RSV_AVAILABLE,
 	RSV_UNIT,
+	RSV_STOCK,
 	RSV_CLAIM,
 	RSV_REQUEST,
 	RSV_OPERATION,
@@ -235,6 +238,8 @@ typedef enum RsvIndex
 	RSV_POOL_NAME,
 	RSV_AVAILABLE_PKEY,
 	RSV_UNIT_PKEY,
+	RSV_STOCK_PKEY,
+	RSV_STOCK_SPLIT,
 	RSV_CLAIM_PKEY,
 	RSV_CLAIM_LIVE,
 	RSV_CLAIM_EXPIRY,
@@ -261,10 +266,11 @@ typedef struct RsvKey
 typedef struct RsvScan
 {
 	Relation table;
-	Relation index;
+	Relation index; /* NULL: one row version, by its place */
 	IndexScanDesc scan;
-	TupleTableSlot *slot; /* the row found; its memory lives until the next call */
-	Snapshot as_of;       /* NULL: committed rows and rows in flight */
+	TupleTableSlot *slot;    /* the row found; its memory lives until the next call */
+	Snapshot as_of;          /* NULL: committed rows and rows in flight */
+	ScanDirection direction; /* backward if the caller says so before the first row */
 	SnapshotData dirty;
 	TransactionId holder; /* in flight: who inserted or is deleting the row */
 } RsvScan;
@@ -282,8 +288,11 @@ extern Snapshot rsv_store_now(void);
 extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
 						   int nkeys);
+extern void rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
 extern bool rsv_scan_lock(RsvScan *scan);
+extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
+extern bool rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid);
 extern void rsv_scan_end(RsvScan *scan);
 extern void rsv_store_insert(RsvTable table, Datum *values, bool *nulls);
 extern RsvWrite rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls,
@@ -294,6 +303,7 @@ extern RsvWrite rsv_scan_delete(RsvScan *scan, TransactionId *holder);
 typedef enum RsvPlan
 {
 	RSV_PLAN_POOL_INSERT,
+	RSV_PLAN_POOL_LOCK,
 	RSV_PLAN_POOL_ALTER,
 	RSV_PLAN_POOL_GROW,
 	RSV_PLAN_POOL_DROP,
@@ -317,6 +327,7 @@ typedef enum RsvPlan
 	RSV_PLAN_CART_MERGED_BEFORE,
 	RSV_PLAN_CHECKOUT_CART,
 	RSV_PLAN_PROVIDER_SET,
+	RSV_PLAN_ACCOUNT_ENTRIES,
 	RSV_PLAN_CONTRADICTIONS,
 	RSV_PLANS
 } RsvPlan;
@@ -365,6 +376,10 @@ extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
+extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);
+extern void rsv_pool_lock(RsvPool *pool);
+extern const char *rsv_pool_closed(const RsvPool *pool, TimestampTz now);
+extern TimestampTz rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now);
 extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 
 /* sequence.c: numbers that are never used twice */
@@ -374,14 +389,33 @@ extern int64 rsv_sequence_next(const RsvPool *pool);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
 /* ledger.c: rows of reservation.claim and of the log */
+typedef struct RsvEntry
+{
+	TimestampTz at;
+	int32 pool_id;
+	const pg_uuid_t *claim_id; /* NULL: of the pool itself */
+	int64 quantity;
+	int64 change; /* how much came back to the pool; below zero: was taken from it */
+	bool counted;
+	const char *event;
+	const text *request_id; /* NULL if none */
+	const text *reason;     /* NULL if none */
+} RsvEntry;
+
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern void rsv_claim_insert(const RsvClaim *claim);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
-extern void rsv_claim_log(const RsvClaim *claim, const char *event, TimestampTz at,
-						  const text *request_id);
+extern void rsv_log(const RsvEntry *entry);
 extern RsvWrite rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder);
-extern void rsv_unit_free(const RsvClaim *claim);
+extern void rsv_claim_free(const RsvClaim *claim, int64 quantity);
+
+/* settle.c: what becomes of a claim */
+extern void rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim);
+extern bool rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry);
+extern void rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim,
+							   bool *released);
+extern const char *rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *claim);
 
 /* hint.c: where to look first, in shared memory */
 #define RSV_NOTHING_FREE ((int64) PG_INT32_MAX + 1)
@@ -394,6 +428,16 @@ typedef enum RsvReach
 	RSV_FULL  /* everything that could be free */
 } RsvReach;
 
+/* Where a free unit should be. */
+typedef struct RsvSpot
+{
+	int32 number;
+	ItemPointerData tid;
+} RsvSpot;
+
+/* A walk for one unit reads so many more in the index, for those who come after it. */
+#define RSV_SPOTS_MAX 32
+
 typedef struct RsvHint
 {
 	/* told at the beginning */
@@ -402,6 +446,7 @@ typedef struct RsvHint
 	int32 to;          /* end here */
 	int32 next;        /* where others begin meanwhile, 0 if that was not moved */
 	int32 low;         /* nothing below is free */
+	bool ahead;        /* read ahead to the end */
 	bool returned;     /* "from" is a number given back */
 	bool complete;     /* from everything that could be free to the end */
 	bool nothing_free; /* no unit is free: look only at lapsed holds */
@@ -413,6 +458,8 @@ typedef struct RsvHint
 	int64 last_taken;       /* highest free row taken, -1 if none */
 	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none, DT_NOBEGIN if not
 							 * looked at */
+	int nspots;
+	RsvSpot spots[RSV_SPOTS_MAX]; /* read ahead */
 } RsvHint;
 
 typedef struct RsvPoolKey
@@ -435,6 +482,7 @@ typedef struct RsvTouch
 } RsvTouch;
 
 extern void rsv_hint_init(void);
+extern bool rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
 extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now);
@@ -466,14 +514,19 @@ extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, Timesta
 									  TimestampTz deadline);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
-/* claim.c: rules that every claim obeys */
-extern const char *rsv_pool_closed(const RsvPool *pool, TimestampTz now);
-extern TimestampTz rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now);
+/* slot.c: what a counted pool has left, in slots */
+extern int rsv_stock_slots;
+extern RsvSupply rsv_slot_take(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now,
+							   TimestampTz deadline, int64 *available);
+extern void rsv_slot_give(int32 pool_id, int64 quantity, int64 added);
+extern int64 rsv_slot_available(const RsvPool *pool, TimestampTz now);
+extern int64 rsv_slot_added(const RsvPool *pool);
+extern void rsv_slot_merge(int32 pool_id);
 
-/* settle.c: what becomes of a claim */
-extern const char *rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *claim);
-extern void rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim,
-							   bool *released);
+/* account.c: the balance of counted pools */
+extern const char *rsv_account_grow(RsvPool *pool, int64 count);
+extern void rsv_account_move_floor(const RsvPool *pool, int64 floor);
+extern void rsv_account_check_ceiling(const RsvPool *pool);
 
 /* limit.c: what one holder may have */
 extern bool rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline);

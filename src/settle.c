@@ -1,6 +1,7 @@
 /*
  * settle.c
- *	  What becomes of a claim: extend, release, finalize, refund, lapse.
+ *	  What becomes of a claim: extend, release, finalize, lapse; for refund.c,
+ *	  how it is written.
  *
  * Each is a loop: read the newest version of the claim, decide, compare and
  * set. The set waits for an unfinished transaction that is changing the same
@@ -27,20 +28,15 @@
 static TimestampTz begin(const pg_uuid_t *claim_id, RsvClaim *claim, RsvPool *pool);
 static bool is_live_hold(const RsvClaim *claim, TimestampTz now);
 static RsvState state_at(const RsvClaim *claim, TimestampTz now);
-static void claim_now(const pg_uuid_t *claim_id, RsvClaim *claim);
-static bool settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now,
-				   const text *request_id);
-static void give_back(const RsvClaim *claim);
 static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim,
 							RsvPool *pool, bool *replayed);
-static bool may_be_late(const RsvClaim *claim, const RsvPool *pool, TimestampTz *now,
-						bool *unit_taken);
+static bool may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampTz *now,
+						bool *taken_again);
 static void refuse_undecided(const RsvClaim *claim) pg_attribute_noreturn();
 static void answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool,
 							bool replayed, RsvAnswer *answer);
-static const char *refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now,
-						  const text *request_id, RsvClaim *claim, bool *replayed);
 static int32 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of);
+static void merge_slots(int32 max, Snapshot as_of);
 
 /*
  * extend(claim_id uuid, ttl interval) -> (status, claim_id, expires_at)
@@ -70,9 +66,11 @@ rsv_extend(PG_FUNCTION_ARGS)
 	while (is_live_hold(&claim, now) && claim.expires_at < end)
 	{
 		claim.expires_at = end;
-		if (settle(&claim, RSV_HELD, "extended", now, NULL))
+		if (rsv_settle_change(
+				&claim, RSV_HELD,
+				&(RsvEntry) {.at = now, .event = "extended", .quantity = claim.quantity}))
 			break;
-		claim_now(claim_id, &claim);
+		rsv_settle_read(claim_id, &claim);
 	}
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(statuses[state_at(&claim, now)]),
@@ -134,52 +132,6 @@ rsv_finalize(PG_FUNCTION_ARGS)
 }
 
 /*
- * refund(claim_id uuid, quantity bigint, request_id text)
- *		-> (status, claim_id, refunded, remaining, replayed)
- *
- * quantity NULL: the rest. The unit goes back to its pool.
- */
-PG_FUNCTION_INFO_V1(rsv_refund);
-Datum
-rsv_refund(PG_FUNCTION_ARGS)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t *claim_id;
-	int64 quantity;
-	RsvAnswer answer;
-	RsvClaim claim;
-	RsvRequest request;
-	const char *status;
-	bool replayed;
-	bool refunded;
-
-	rsv_answer_begin(&answer, fcinfo);
-	claim_id = rsv_argument_claim_id(fcinfo, 0);
-	quantity = PG_ARGISNULL(1) ? 0 : rsv_argument_int64(fcinfo, 1, "quantity", 1, PG_INT64_MAX);
-	rsv_require_writable("refund");
-	claim_now(claim_id, &claim);
-	rsv_request_begin(&request, claim.pool_id, "refund",
-					  rsv_argument_optional_name(fcinfo, 2, "request_id"));
-	rsv_request_add_claim(&request, "claim_id", claim_id);
-	rsv_request_add_integer(&request, "quantity", quantity);
-	if (rsv_request_replay(&request, &answer))
-		return (Datum) 0;
-
-	status = refund(claim_id, quantity, now, request.request_id, &claim, &replayed);
-	refunded = strcmp(status, "refunded") == 0;
-	if (refunded)
-		rsv_request_keep(&request, &answer);
-	rsv_answer_row(&answer,
-				   (Datum[]) {CStringGetTextDatum(status), UUIDPGetDatum(claim_id),
-							  Int64GetDatum(refunded ? claim.quantity : 0),
-							  Int64GetDatum(claim.state == RSV_FINALIZED ? claim.quantity : 0),
-							  BoolGetDatum(replayed)},
-				   (bool[]) {false, false, false, false, false});
-	rsv_request_save(&request, &answer, now);
-	return (Datum) 0;
-}
-
-/*
  * sweep(max integer) -> (status, lapsed)
  *
  * Gives back up to max units whose hold is over, of all pools. Nothing depends
@@ -219,6 +171,7 @@ rsv_sweep(PG_FUNCTION_ARGS)
 		if (first.expires_at <= now)
 			lapsed += sweep_pool(pool_id, max - lapsed, now, as_of);
 	}
+	merge_slots(max, as_of);
 	rsv_store_forget(as_of);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)},
 				   (bool[]) {false, false});
@@ -233,12 +186,12 @@ rsv_sweep(PG_FUNCTION_ARGS)
 static TimestampTz
 begin(const pg_uuid_t *claim_id, RsvClaim *claim, RsvPool *pool)
 {
-	claim_now(claim_id, claim);
+	rsv_settle_read(claim_id, claim);
 	rsv_pool_read(claim->pool_id, pool);
 	if (pool->per_holder > 0)
 	{
 		(void) rsv_limit_lock(pool, claim->holder, DT_NOEND);
-		claim_now(claim_id, claim);
+		rsv_settle_read(claim_id, claim);
 	}
 	return GetCurrentTimestamp();
 }
@@ -257,8 +210,8 @@ state_at(const RsvClaim *claim, TimestampTz now)
 }
 
 /* Reads the claim as it is now; RS002 if there is none. */
-static void
-claim_now(const pg_uuid_t *claim_id, RsvClaim *claim)
+void
+rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim)
 {
 	Snapshot as_of = rsv_store_now();
 	bool found;
@@ -274,29 +227,30 @@ claim_now(const pg_uuid_t *claim_id, RsvClaim *claim)
 				 errhint("Pass a claim_id from a claim whose transaction committed.")));
 }
 
-/* Makes the change, the log entry and the free unit; false: read again. */
-static bool
-settle(RsvClaim *claim, RsvState state, const char *event, TimestampTz now, const text *request_id)
+/*
+ * Makes the change, the log entry, and what comes back free, unless the pool is
+ * gone; false: read again. The caller leaves out of the entry what the claim says.
+ */
+bool
+rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry)
 {
+	RsvEntry complete = *entry;
 	TransactionId holder;
+	RsvPool pool;
 
 	if (rsv_claim_change(claim, state, true, &holder) != RSV_WRITTEN)
 		return false;
-	rsv_claim_log(claim, event, now, request_id);
-	if (state == RSV_RELEASED || state == RSV_REFUNDED)
-		give_back(claim);
+	complete.pool_id = claim->pool_id;
+	complete.claim_id = &claim->claim_id;
+	complete.counted = !claim->numbered;
+	rsv_log(&complete);
+	if (entry->change > 0)
+	{
+		rsv_pool_read(claim->pool_id, &pool);
+		if (!pool.dropped)
+			rsv_claim_free(claim, entry->change);
+	}
 	return true;
-}
-
-/* Frees the unit, unless its pool is gone. */
-static void
-give_back(const RsvClaim *claim)
-{
-	RsvPool pool;
-
-	rsv_pool_read(claim->pool_id, &pool);
-	if (!pool.dropped)
-		rsv_unit_free(claim);
 }
 
 /* Gives a live hold back; *released if it was this call that did. */
@@ -304,12 +258,16 @@ void
 rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim, bool *released)
 {
 	*released = false;
-	claim_now(claim_id, claim);
+	rsv_settle_read(claim_id, claim);
 	while (is_live_hold(claim, now) && !*released)
 	{
-		*released = settle(claim, RSV_RELEASED, "released", now, NULL);
+		*released = rsv_settle_change(claim, RSV_RELEASED,
+									  &(RsvEntry) {.at = now,
+												   .event = "released",
+												   .quantity = claim->quantity,
+												   .change = claim->quantity});
 		if (!*released)
-			claim_now(claim_id, claim);
+			rsv_settle_read(claim_id, claim);
 	}
 }
 
@@ -329,10 +287,12 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 {
 	TimestampTz now = begin(claim_id, claim, pool);
 
-	for (;; claim_now(claim_id, claim))
+	for (;; rsv_settle_read(claim_id, claim))
 	{
 		RsvState state = claim->state;
-		bool unit_taken = false;
+		int64 wanted = quantity == 0 ? claim->quantity : quantity;
+		bool taken_again = false;
+		RsvEntry entry = {.event = "finalized", .quantity = wanted};
 
 		/* a hold that was alive when the call began may have lapsed while it waited */
 		if (state == RSV_LAPSED)
@@ -349,51 +309,59 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 							quantity, claim->quantity),
 					 errhint("Pass at most what is held, or NULL for all of it.")));
 
-		if (!is_live_hold(claim, now) && !may_be_late(claim, pool, &now, &unit_taken))
+		if (!is_live_hold(claim, now) && !may_be_late(claim, wanted, pool, &now, &taken_again))
 		{
 			/* perhaps because another call has finalized it meanwhile */
-			claim_now(claim_id, claim);
+			rsv_settle_read(claim_id, claim);
 			if (claim->state == state)
 				return "lapsed";
 			continue;
 		}
-		claim->finalized_at = now;
-		if (settle(claim, RSV_FINALIZED, "finalized", now, NULL))
+		claim->finalized_at = entry.at = now;
+		entry.change = taken_again ? -wanted : claim->quantity - wanted;
+		if (wanted < claim->quantity)
+			claim->taken = claim->quantity;
+		claim->quantity = wanted;
+		if (rsv_settle_change(claim, RSV_FINALIZED, &entry))
 		{
 			ForceSyncCommit();
 			return "finalized";
 		}
-		if (unit_taken)
+		if (taken_again)
 		{
 			claim->state = RSV_LAPSED;
-			rsv_unit_free(claim);
+			rsv_claim_free(claim, wanted);
 		}
 	}
 }
 
 /*
  * May this hold be finalized after its time? It must pass what a new claim
- * would, and if its unit was given back, get it again (unit_taken).
+ * would, and if its unit was given back, get it again (taken_again).
  */
 static bool
-may_be_late(const RsvClaim *claim, const RsvPool *pool, TimestampTz *now, bool *unit_taken)
+may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampTz *now,
+			bool *taken_again)
 {
+	TimestampTz deadline = rsv_wait_deadline(NULL, *now);
+	int64 available;
 	List *holds;
 	RsvSupply supply;
 
 	if (pool->dropped)
 		return false;
 	if (pool->per_holder > 0 &&
-		rsv_limit_holdings(pool, claim->holder, *now, &holds) + claim->quantity > pool->per_holder)
+		rsv_limit_holdings(pool, claim->holder, *now, &holds) > pool->per_holder - wanted)
 		return false;
 	if (claim->state == RSV_HELD)
 		return true;
 
-	supply = rsv_supply_take_unit(pool, claim->number, now, rsv_wait_deadline(NULL, *now));
+	supply = claim->numbered ? rsv_supply_take_unit(pool, claim->number, now, deadline)
+							 : rsv_slot_take(pool, wanted, false, now, deadline, &available);
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
-	*unit_taken = supply == RSV_TAKEN;
-	return *unit_taken;
+	*taken_again = supply == RSV_TAKEN;
+	return *taken_again;
 }
 
 static void
@@ -425,27 +393,6 @@ answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool, 
 		(bool[]) {false, false, false, !claim->numbered, false, false, !finalized, false, false});
 }
 
-/* Refunds, and returns the status. quantity 0: the rest. */
-static const char *
-refund(const pg_uuid_t *claim_id, int64 quantity, TimestampTz now, const text *request_id,
-	   RsvClaim *claim, bool *replayed)
-{
-	do
-	{
-		claim_now(claim_id, claim);
-		*replayed = claim->state == RSV_REFUNDED && quantity == 0;
-		if (*replayed)
-			return "refunded";
-		if (claim->state == RSV_REFUNDED ||
-			(claim->state == RSV_FINALIZED && quantity > claim->quantity))
-			return "exceeds";
-		if (claim->state != RSV_FINALIZED)
-			return "not_finalized";
-	} while (!settle(claim, RSV_REFUNDED, "refunded", now, request_id));
-	ForceSyncCommit();
-	return "refunded";
-}
-
 /* Gives back up to max lapsed units of one pool. Passes over what is locked. */
 static int32
 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
@@ -470,7 +417,7 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 		rsv_claim_from_scan(&scan, &claim);
 		if (rsv_claim_lapse(&claim, now, &holder) == RSV_WRITTEN)
 		{
-			rsv_unit_free(&claim);
+			rsv_claim_free(&claim, claim.quantity);
 			lapsed++;
 		}
 		MemoryContextSwitchTo(caller);
@@ -479,4 +426,27 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 	rsv_scan_end(&scan);
 	MemoryContextDelete(row);
 	return lapsed;
+}
+
+/* Puts the slots of up to max counted pools together, if they have become quiet. */
+static void
+merge_slots(int32 max, Snapshot as_of)
+{
+	int32 pool_id = 0;
+	bool found = true;
+
+	for (int32 i = 0; found && i < max; i++)
+	{
+		RsvKey key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(pool_id)};
+		RsvScan scan;
+
+		CHECK_FOR_INTERRUPTS();
+		rsv_scan_begin(&scan, RSV_STOCK_SPLIT, as_of, &key, 1);
+		found = rsv_scan_next(&scan);
+		if (found)
+			pool_id = DatumGetInt32(scan.slot->tts_values[0]);
+		rsv_scan_end(&scan);
+		if (found)
+			rsv_slot_merge(pool_id);
+	}
 }

@@ -29,6 +29,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -51,6 +52,9 @@ typedef struct TableInfo
 	Oid *index_oids;
 } TableInfo;
 
+/* Conditions that a scan can have */
+#define RSV_KEYS_MAX 3
+
 /* The indexes that scans use. */
 typedef struct IndexName
 {
@@ -63,14 +67,15 @@ static TableInfo tables[] = {
 	[RSV_POOL] = {"pool", 16},
 	[RSV_AVAILABLE] = {"available", 2},
 	[RSV_UNIT] = {"unit", 4},
-	[RSV_CLAIM] = {"claim", 10},
+	[RSV_STOCK] = {"stock", 4},
+	[RSV_CLAIM] = {"claim", 12},
 	[RSV_REQUEST] = {"request", 6},
 	[RSV_OPERATION] = {"operation", 5},
 	[RSV_PROVIDER] = {"payment_provider", 3},
 	[RSV_CHECKOUT] = {"checkout", 14},
 	[RSV_PAYMENT] = {"payment", 10},
 	[RSV_ORDER] = {"order", 4},
-	[RSV_LOG] = {"log", 8},
+	[RSV_LOG] = {"log", 10},
 };
 
 static IndexName indexes[] = {
@@ -78,6 +83,8 @@ static IndexName indexes[] = {
 	[RSV_POOL_NAME] = {"pool_name", RSV_POOL},
 	[RSV_AVAILABLE_PKEY] = {"available_pkey", RSV_AVAILABLE},
 	[RSV_UNIT_PKEY] = {"unit_pkey", RSV_UNIT},
+	[RSV_STOCK_PKEY] = {"stock_pkey", RSV_STOCK},
+	[RSV_STOCK_SPLIT] = {"stock_split", RSV_STOCK},
 	[RSV_CLAIM_PKEY] = {"claim_pkey", RSV_CLAIM},
 	[RSV_CLAIM_LIVE] = {"claim_live", RSV_CLAIM},
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
@@ -93,6 +100,7 @@ static IndexName indexes[] = {
 	[RSV_ORDER_NUMBER] = {"order_number", RSV_ORDER},
 };
 
+static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static Oid named_relation(const char *name);
 static TableInfo *table_info(RsvTable table);
 static void table_learn(TableInfo *info);
@@ -120,7 +128,11 @@ rsv_store_owner(void)
 Oid
 rsv_store_identity(void)
 {
-	return table_info(RSV_AVAILABLE)->oid;
+	TableInfo *info = &tables[RSV_AVAILABLE];
+
+	if (!OidIsValid(info->oid) || info->stale)
+		info = table_info(RSV_AVAILABLE);
+	return info->oid;
 }
 
 /*
@@ -148,25 +160,15 @@ void
 rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys, int nkeys)
 {
 	TableInfo *info = table_info(indexes[index].table);
-	ScanKeyData scan_keys[3];
-	int column = 0;
+	ScanKeyData scan_keys[RSV_KEYS_MAX];
 
-	Assert(nkeys >= 1);
-	Assert(nkeys <= (int) lengthof(scan_keys));
-
-	for (int i = 0; i < nkeys; i++)
-	{
-		if (keys[i].strategy != BTLessEqualStrategyNumber || i == 0 ||
-			keys[i - 1].strategy == BTEqualStrategyNumber)
-			column++;
-		ScanKeyInit(&scan_keys[i], column, keys[i].strategy, keys[i].procedure, keys[i].value);
-	}
-
+	index_keys(keys, nkeys, scan_keys);
 	CommandCounterIncrement();
 	scan->table = table_open(info->oid, NoLock);
 	scan->index = index_open(indexes[index].oid, RowExclusiveLock);
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->as_of = as_of;
+	scan->direction = ForwardScanDirection;
 	scan->holder = InvalidTransactionId;
 	InitDirtySnapshot(scan->dirty);
 
@@ -179,14 +181,81 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
 	else if (IsolationIsSerializable())
 		as_of = SnapshotAny;
 	scan->scan = index_beginscan(scan->table, scan->index, as_of, NULL, nkeys, 0);
+	scan->scan->xs_want_itup = scan->as_of == NULL; /* for rsv_scan_ahead */
 	index_rescan(scan->scan, scan_keys, nkeys, NULL, 0);
 }
 
-/* Moves to the next row, all its columns in slot->tts_values. */
+/* Starts the same scan anew, with other keys of the same shape. */
+void
+rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys)
+{
+	ScanKeyData scan_keys[RSV_KEYS_MAX];
+
+	index_keys(keys, nkeys, scan_keys);
+	index_rescan(scan->scan, scan_keys, nkeys, NULL, 0);
+}
+
+static void
+index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys)
+{
+	int column = 0;
+
+	Assert(nkeys >= 1);
+	Assert(nkeys <= RSV_KEYS_MAX);
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (keys[i].strategy != BTLessEqualStrategyNumber || i == 0 ||
+			keys[i - 1].strategy == BTEqualStrategyNumber)
+			column++;
+		ScanKeyInit(&scan_keys[i], column, keys[i].strategy, keys[i].procedure, keys[i].value);
+	}
+}
+
+/*
+ * Looks at one row version, which may be gone, or another row by now: true if
+ * a committed row is there that at most an unfinished transaction is deleting.
+ * Whoever asks must check that it is the row meant, and end the scan.
+ */
+bool
+rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid)
+{
+	scan->table = table_open(table_info(table)->oid, NoLock);
+	scan->index = NULL;
+	scan->scan = NULL;
+	scan->slot = table_slot_create(scan->table, NULL);
+	scan->as_of = NULL;
+	InitDirtySnapshot(scan->dirty);
+	if (ItemPointerGetBlockNumber(tid) >= RelationGetNumberOfBlocks(scan->table) ||
+		!table_tuple_fetch_row_version(scan->table, tid, &scan->dirty, scan->slot) ||
+		TransactionIdIsValid(scan->dirty.xmin))
+		return false;
+	scan->holder = scan->dirty.xmax;
+	slot_getallattrs(scan->slot);
+	return true;
+}
+
+/*
+ * Reads on in the index alone: where a row should be, and a column of its key.
+ * Nothing is said about the row; afterwards the scan can only be ended.
+ */
+bool
+rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid)
+{
+	ItemPointer found = index_getnext_tid(scan->scan, ForwardScanDirection);
+	bool isnull;
+
+	if (found == NULL)
+		return false;
+	*tid = *found;
+	*value = index_getattr(scan->scan->xs_itup, key_column, RelationGetDescr(scan->index), &isnull);
+	return true;
+}
+
+/* Moves to the next row in the scan's direction, all its columns in slot->tts_values. */
 bool
 rsv_scan_next(RsvScan *scan)
 {
-	while (index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot))
+	while (index_getnext_slot(scan->scan, scan->direction, scan->slot))
 	{
 		if (scan->as_of == NULL)
 			scan->holder =
@@ -222,9 +291,12 @@ rsv_scan_lock(RsvScan *scan)
 void
 rsv_scan_end(RsvScan *scan)
 {
-	index_endscan(scan->scan);
+	if (scan->index != NULL)
+	{
+		index_endscan(scan->scan);
+		index_close(scan->index, NoLock);
+	}
 	ExecDropSingleTupleTableSlot(scan->slot);
-	index_close(scan->index, NoLock);
 	table_close(scan->table, NoLock);
 }
 
@@ -250,7 +322,8 @@ rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
 }
 
 /*
- * Replaces the row version at tid. RSV_CHANGED if it is no longer the newest;
+ * Replaces the row version at tid, which then says where the new one is.
+ * RSV_CHANGED if it is no longer the newest;
  * RSV_BUSY, with *holder if known, if that is not settled yet and the caller
  * does not want to wait.
  */
@@ -280,6 +353,8 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 		result = write_result(table_tuple_update(relation, tid, slot, GetCurrentCommandId(true),
 												 InvalidSnapshot, InvalidSnapshot, true, &failure,
 												 &mode, &update_indexes));
+	if (result == RSV_WRITTEN)
+		*tid = slot->tts_tid;
 	if (result == RSV_WRITTEN && update_indexes != TU_None)
 		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);

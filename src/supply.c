@@ -39,11 +39,13 @@ typedef struct Walk
 	RsvInFlight in_flight;
 } Walk;
 
+static bool take_next(const RsvPool *pool, TimestampTz now, int32 *number);
 static bool wait_for(const RsvInFlight *in_flight, TimestampTz deadline, TimestampTz *now);
 static void walk_units(Walk *walk);
 static bool walk_all_or_none(void *argument);
 static void take_lapsed(Walk *walk, int32 up_to);
 static void take_free(Walk *walk, RsvScan *scan);
+static void read_ahead(RsvHint *hint, RsvScan *scan);
 static void take_new(Walk *walk);
 static void lapsed_list(Walk *walk);
 static int compare_numbers(const void *a, const void *b);
@@ -69,6 +71,8 @@ rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz 
 	RsvReach reach = RSV_NEAR;
 	int32 taken = 0;
 
+	if (count == 1 && take_next(pool, *now, &numbers[0]))
+		return RSV_TAKEN;
 	for (;;)
 	{
 		int32 wanted = count - taken;
@@ -121,6 +125,32 @@ rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now, Timest
 		if (in_flight.any && !wait_for(&in_flight, deadline, now))
 			return RSV_UNDECIDED;
 	}
+}
+
+/*
+ * Takes the next unit that an earlier walk has read in the index, straight from
+ * its place. Whatever is there now counts only if it is that unit, free.
+ */
+static bool
+take_next(const RsvPool *pool, TimestampTz now, int32 *number)
+{
+	bool taken = false;
+	RsvSpot spot;
+
+	while (!taken && rsv_hint_next(pool->pool_id, now, &spot))
+	{
+		Walk attempt = {.pool = pool, .numbers = number};
+		RsvScan scan;
+
+		CHECK_FOR_INTERRUPTS();
+		if (rsv_scan_at(&scan, RSV_AVAILABLE, &spot.tid) &&
+			DatumGetInt32(scan.slot->tts_values[0]) == pool->pool_id &&
+			DatumGetInt32(scan.slot->tts_values[1]) == spot.number)
+			take_free(&attempt, &scan);
+		rsv_scan_end(&scan);
+		taken = attempt.taken == 1;
+	}
+	return taken;
 }
 
 static bool
@@ -196,6 +226,8 @@ walk_units(Walk *walk)
 			if (found && walk->taken < walk->wanted)
 				take_free(walk, &scan);
 		} while (found && walk->taken < walk->wanted);
+		if (hint->ahead && hint->last_taken >= 0)
+			read_ahead(hint, &scan);
 		rsv_scan_end(&scan);
 	}
 	hint->enough = walk->taken == walk->wanted;
@@ -242,6 +274,17 @@ take_free(Walk *walk, RsvScan *scan)
 	}
 	else if (result == RSV_BUSY)
 		rsv_in_flight_add(&walk->in_flight, holder);
+}
+
+/* Reads on in the index, for those who come after. */
+static void
+read_ahead(RsvHint *hint, RsvScan *scan)
+{
+	Datum number;
+
+	while (hint->nspots < RSV_SPOTS_MAX &&
+		   rsv_scan_ahead(scan, 2, &number, &hint->spots[hint->nspots].tid))
+		hint->spots[hint->nspots++].number = DatumGetInt32(number);
 }
 
 /*

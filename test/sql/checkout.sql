@@ -124,6 +124,24 @@ ROLLBACK TO before;
 SELECT status, order_number - :last AS order_number FROM reservation.finalize_checkout(:'eve');
 COMMIT;
 
+-- counted pools: one claim for the whole quantity, beside numbered ones
+SELECT status FROM reservation.create_pool('co stock', 10, 'counted');
+SELECT status FROM reservation.create_pool('co floor', 10, 'counted', floor => 8, per_holder => 2);
+SELECT status, pg_temp.lines(claims) FROM reservation.checkout('co 10', 'hal', '[{"pool": "co stock", "quantity": 3}, {"pool": "co open"}, {"pool": "co floor"},
+    {"pool": "co stock", "quantity": 4}]', amount => 5);
+SELECT checkout_id AS hal FROM reservation.checkouts WHERE request_id = 'co 10' \gset
+SELECT pool, available, held FROM reservation.availability('{co stock,co floor}');
+-- lines that would each fit are added up
+SELECT status, shortages FROM reservation.checkout('co 11', 'ida', '[{"pool": "co stock", "quantity": 2}, {"pool": "co stock", "quantity": 2}, {"pool": "co floor", "quantity": 2}]');
+SELECT status, shortages FROM reservation.checkout('co 12', 'hal', '[{"pool": "co floor", "quantity": 2}, {"pool": "co a"}]');
+SELECT status FROM reservation.record_payment(:'hal', 'co', 'co pay 10', 5, 'EUR', :signed);
+SELECT status FROM reservation.finalize_checkout(:'hal');
+SELECT pool, available, held, finalized FROM reservation.availability('{co stock,co floor}');
+SELECT pool, number, quantity, state FROM reservation.claims WHERE request_id = 'co 10' ORDER BY pool;
+SELECT checkout_id AS jim FROM reservation.checkout('co 13', 'jim', '[{"pool": "co stock", "quantity": 3}]') \gset
+SELECT status FROM reservation.cancel_checkout(:'jim');
+SELECT pool, available, held, finalized FROM reservation.availability('{co stock,co floor}');
+
 -- many lines
 SELECT count(*) FROM generate_series(1, 2000) n, reservation.create_pool('co many ' || n, 2);
 SELECT status, jsonb_array_length(claims) FROM reservation.checkout('co 8', 'fay', (SELECT jsonb_agg(jsonb_build_object('pool', 'co many ' || n, 'quantity', 2))

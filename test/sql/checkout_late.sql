@@ -80,6 +80,23 @@ SELECT status FROM reservation.record_payment(:'id', 'late', 'late 8', 100, 'EUR
 SELECT status FROM reservation.drop_pool('late gone', true);
 SELECT status FROM reservation.finalize_checkout(:'id');
 
+-- a counted pool: an equal quantity, whoever's it was
+SELECT status FROM reservation.create_pool('late stock', 10, 'counted');
+SELECT checkout_id AS id FROM reservation.checkout('late 9', 'kim', '[{"pool": "late stock", "quantity": 7}]', '1 us', 100) \gset
+SELECT status FROM reservation.record_payment(:'id', 'late', 'late 9', 100, 'EUR', :signed);
+SELECT status, claim_id AS other FROM reservation.take('late stock', 'lea', 10, ttl => '1 day') \gset
+SELECT status FROM reservation.adjust('late stock', 7);
+SELECT status FROM reservation.finalize_checkout(:'id');
+SELECT pool, number, quantity, holder, state FROM reservation.claims WHERE pool = 'late stock' ORDER BY holder;
+-- and if there is not as much: all or none of it
+SELECT status FROM reservation.release(:'other');
+SELECT checkout_id AS id FROM reservation.checkout('late 11', 'ned', '[{"pool": "late stock", "quantity": 6}]', '1 us', 100) \gset
+SELECT status FROM reservation.record_payment(:'id', 'late', 'late 11', 100, 'EUR', :signed);
+SELECT status FROM reservation.take('late stock', 'lea', 5, ttl => '1 day');
+SELECT status FROM reservation.finalize_checkout(:'id');
+SELECT available, held, finalized FROM reservation.availability('{late stock}');
+SELECT payment_id FROM reservation.refunds_due WHERE checkout_id = :'id';
+
 -- no money without goods goes unnoticed
 SELECT (SELECT sum(amount) FROM reservation.payments WHERE provider = 'late') AS recorded,
     (SELECT sum(amount) FROM reservation.checkouts WHERE request_id ~ '^late ' AND order_id IS NOT NULL) AS sold,
