@@ -469,14 +469,16 @@ CREATE VIEW reservation.entries AS
     UNION ALL
     SELECT c.pool_id, p.pool, c.claimed_at, 1, CASE WHEN c.finalized_at = c.claimed_at THEN 'charged' ELSE 'taken' END,
         c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id
-    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id WHERE c.number IS NULL
+    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
+    WHERE p.kind = 'counted' AND c.number IS NULL
     UNION ALL
     SELECT l.pool_id, p.pool, l.at, 2, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id
-    FROM reservation.log l JOIN reservation.pool p ON p.pool_id = l.pool_id WHERE l.change IS NOT NULL AND l.change <> 0
+    FROM reservation.log l JOIN reservation.pool p ON p.pool_id = l.pool_id
+    WHERE l.change IS NOT NULL AND l.change <> 0
     UNION ALL
     SELECT c.pool_id, p.pool, c.expires_at, 3, 'lapsed', c.claim_id, c.quantity, c.holder, NULL, NULL, NULL
     FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
-    WHERE c.number IS NULL AND c.state = 'held' AND c.expires_at <= clock_timestamp();
+    WHERE p.kind = 'counted' AND c.number IS NULL AND c.state = 'held' AND c.expires_at <= clock_timestamp();
 COMMENT ON VIEW reservation.entries IS 'every movement of the balance of every counted pool; account_entries() puts those of one in order';
 COMMENT ON COLUMN reservation.entries.pool_id IS 'the pool';
 COMMENT ON COLUMN reservation.entries.pool IS 'name of the pool';

@@ -191,7 +191,7 @@ adjust(RsvPool *pool, int64 delta, const char *event, TimestampTz *now, const te
 	if (delta < 0)
 		status = take_out(pool, -delta, true, now);
 	else if (has_room(pool, delta, *now))
-		rsv_slot_give(pool->pool_id, delta, delta);
+		rsv_slot_spread(pool->pool_id, delta);
 	else
 		status = "over_ceiling";
 	if (strcmp(status, "adjusted") != 0)
@@ -254,7 +254,7 @@ take_out(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now)
 {
 	int64 available;
 
-	switch (rsv_slot_take(pool, quantity, adjust, now, rsv_wait_deadline(NULL, *now), &available))
+	switch (rsv_draw(pool, quantity, adjust, now, rsv_wait_deadline(NULL, *now), &available))
 	{
 		case RSV_TAKEN:
 			return "adjusted";

@@ -169,8 +169,8 @@ static PlanInfo plans[RSV_PLANS] = {
 		{
 			/* two slots, so that a second buyer has somewhere to go; one, if there is less to share */
 			.text = "INSERT INTO reservation.stock (pool_id, slot, quantity)"
-					" SELECT $1, slot, CASE slot WHEN 0 THEN $2 OPERATOR(pg_catalog.-) half"
-					" ELSE half END"
+					" SELECT $1, slot, CASE WHEN slot OPERATOR(pg_catalog.=) 0"
+					" THEN $2 OPERATOR(pg_catalog.-) half ELSE half END"
 					" FROM (SELECT $2 OPERATOR(pg_catalog./) 2::pg_catalog.int8 AS half) AS h,"
 					" pg_catalog.generate_series("
 					"0, CASE WHEN half OPERATOR(pg_catalog.>) 0::pg_catalog.int8 THEN 1 ELSE 0 END)"

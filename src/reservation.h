@@ -515,13 +515,57 @@ extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, Timesta
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
 /* slot.c: what a counted pool has left, in slots */
+
+/* Slots that a pool begins with, if it has as many units: see plan.c */
+#define RSV_SLOTS_FIRST 2
+
+/* A slot as it was met. */
+typedef struct RsvSlot
+{
+	int32 slot;
+	int64 quantity;
+	int64 added;
+	ItemPointerData tid;
+	TransactionId holder; /* in flight: whose */
+} RsvSlot;
+
+/*
+ * A way around the slots of a pool: downwards from one, then from the top down to
+ * it. Downwards, because then the newest version of a slot comes first, and the
+ * old ones, however many an old snapshot keeps, need not be looked at.
+ */
+typedef struct RsvRound
+{
+	int32 pool_id;
+	int32 start;
+	int32 at_most;
+	Snapshot as_of; /* NULL: committed rows and rows in flight */
+	bool wrapped;
+	bool begun;
+	RsvScan scan;
+} RsvRound;
+
 extern int rsv_stock_slots;
-extern RsvSupply rsv_slot_take(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now,
-							   TimestampTz deadline, int64 *available);
 extern void rsv_slot_give(int32 pool_id, int64 quantity, int64 added);
+extern void rsv_slot_spread(int32 pool_id, int64 quantity);
 extern int64 rsv_slot_available(const RsvPool *pool, TimestampTz now);
 extern int64 rsv_slot_added(const RsvPool *pool);
+extern int64 rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of);
 extern void rsv_slot_merge(int32 pool_id);
+extern void rsv_round_begin(RsvRound *round, int32 pool_id);
+extern bool rsv_round_next(RsvRound *round, RsvSlot *slot);
+extern void rsv_round_end(RsvRound *round);
+extern bool rsv_slot_last(int32 pool_id, RsvSlot *slot);
+extern RsvWrite rsv_slot_change(int32 pool_id, RsvSlot *slot, int64 quantity, int64 added,
+								TransactionId *holder);
+extern bool rsv_slot_delete(int32 pool_id, int32 number, int64 most);
+extern bool rsv_slot_may_split(int32 pool_id, TimestampTz now);
+extern void rsv_slot_split(int32 pool_id, int64 quantity);
+extern void rsv_slot_add(int64 *sum, int64 quantity);
+
+/* draw.c: taking from the slots */
+extern RsvSupply rsv_draw(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now,
+						  TimestampTz deadline, int64 *available);
 
 /* account.c: the balance of counted pools */
 extern const char *rsv_account_grow(RsvPool *pool, int64 count);

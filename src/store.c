@@ -247,7 +247,8 @@ rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid)
 	if (found == NULL)
 		return false;
 	*tid = *found;
-	*value = index_getattr(scan->scan->xs_itup, key_column, RelationGetDescr(scan->index), &isnull);
+	*value =
+		index_getattr(scan->scan->xs_itup, key_column, RelationGetDescr(scan->index), &isnull);
 	return true;
 }
 
@@ -332,13 +333,15 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 				 TransactionId *holder)
 {
 	TableInfo *info = table_info(table);
-	Relation relation = target_open(info);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+	Relation relation = table_open(info->oid, NoLock);
+	TupleTableSlot *slot =
+		MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 	TU_UpdateIndexes update_indexes = TU_None;
 	LockTupleMode mode;
 	TM_FailureData failure;
 	RsvWrite result = RSV_WRITTEN;
 
+	info->target->ri_RelationDesc = relation;
 	slot->tts_values = values;
 	slot->tts_isnull = nulls;
 	ExecStoreVirtualTuple(slot);
@@ -356,12 +359,16 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 	if (result == RSV_WRITTEN)
 		*tid = slot->tts_tid;
 	if (result == RSV_WRITTEN && update_indexes != TU_None)
+	{
+		(void) target_open(info);
 		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
 							  update_indexes == TU_Summarizing);
+		target_close(info);
+	}
 
 	ResetPerTupleExprContext(info->estate);
 	ExecDropSingleTupleTableSlot(slot);
-	target_close(info);
+	table_close(relation, NoLock);
 	return result;
 }
 
@@ -481,8 +488,8 @@ table_learn(TableInfo *info)
 	info->stale = false;
 	if (info->context != NULL)
 		MemoryContextDelete(info->context);
-	info->context =
-		AllocSetContextCreate(CacheMemoryContext, "reservation table", ALLOCSET_SMALL_SIZES);
+	info->context = AllocSetContextCreate(CacheMemoryContext, "reservation table",
+										  ALLOCSET_SMALL_SIZES);
 	MemoryContextSetIdentifier(info->context, info->name);
 	info->target = NULL;
 	info->oid = InvalidOid;

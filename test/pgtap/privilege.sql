@@ -1,6 +1,6 @@
 -- What each level of grant_access may do, exactly; and that PUBLIC may do nothing.
 BEGIN;
-SELECT plan(33);
+SELECT plan(36);
 
 CREATE ROLE rsv_none;
 CREATE ROLE rsv_read;
@@ -20,14 +20,17 @@ $$;
 
 SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
 SELECT is(pg_temp.functions('rsv_read'), '{availability,verify,version}', 'read: functions');
-SELECT is(pg_temp.functions('rsv_claim'), '{availability,claim_next,claim_unit,extend,finalize,refund,release,sweep,verify,version}',
+SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,availability,cancel_checkout,cart_add,cart_lines,cart_merge,cart_set,charge,checkout,'
+    'checkout_cart,claim_next,claim_unit,extend,finalize,finalize_checkout,record_payment,refund,release,run_once,save_response,settle_refund,sweep,'
+    'take,verify,version}',
     'claim: functions');
-SELECT is(pg_temp.functions('rsv_admin'), '{add_units,alter_pool,availability,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,'
-    'grant_access,refund,release,sweep,verify,version}', 'admin: functions');
+SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,availability,cancel_checkout,cart_add,cart_lines,'
+    'cart_merge,cart_set,charge,checkout,checkout_cart,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,finalize_checkout,grant_access,'
+    'record_payment,refund,release,run_once,save_response,set_payment_provider,settle_refund,sweep,take,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{pool_status,units}', 'read: may read');
-SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,units}', 'claim: may read');
-SELECT is(pg_temp.readable('rsv_admin'), '{claims,pool_status,units}', 'admin: may read');
+SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,payments,pool_status,refunds_due,units}', 'claim: may read');
+SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,payments,pool_status,refunds_due,units}', 'admin: may read');
 SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v')
     AND (has_table_privilege(%1$L, oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
         OR has_any_column_privilege(%1$L, oid, 'INSERT, UPDATE, REFERENCES'))$$, r), r || ' writes no table')
@@ -97,6 +100,14 @@ SET LOCAL ROLE rsv_claim;
 SELECT throws_ok($$SELECT * FROM reservation.create_pool('q', 1)$$, '42501', NULL, 'claim: may not make pools');
 SELECT throws_ok($$SELECT * FROM reservation.grant_access('rsv_claim', 'admin')$$, '42501', NULL, 'claim: may not grant');
 RESET ROLE;
+
+-- a secret is for nobody: not for an administrator, nor for whoever created the extension
+SELECT is(status, 'set', 'a secret is set') FROM reservation.set_payment_provider('v', 'stripe', 'whsec_1');
+SET LOCAL ROLE rsv_admin;
+SELECT throws_ok($$TABLE reservation.payment_provider$$, '42501', NULL, 'admin: does not see secrets');
+RESET ROLE;
+SELECT is_empty($$SELECT a.grantee FROM pg_class, aclexplode(relacl) a WHERE oid = 'reservation.payment_provider'::regclass AND a.grantee <> relowner$$,
+    'nothing on the secrets is granted to anybody');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,0 +1,2 @@
+\set account random(1, 100000)
+SELECT status, balance FROM reservation.charge('account ' || :account, 1, NULL);

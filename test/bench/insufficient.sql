@@ -1,0 +1,1 @@
+SELECT status, available FROM reservation.take('empty stock', 'buyer ' || :client_id);

@@ -1,0 +1,1 @@
+SELECT status FROM reservation.take(:pool, 'buyer ' || :client_id);
