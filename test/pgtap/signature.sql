@@ -89,7 +89,8 @@ FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regna
 
 -- what changes something returns a table with the status first: never void, never a bare composite
 SELECT unnest(ARRAY[
-    ok(proretset AND prorettype = 'record'::regtype, name || ' returns a table'),
+    -- a table of one column is a set of its type
+    ok(proretset AND prorettype = CASE name WHEN 'save_response' THEN 'text' ELSE 'record' END::regtype, name || ' returns a table'),
     is(proargnames[pronargs + 1], 'status', name || ' says the status first'),
     ok(NOT 'o' = ANY (proargmodes) AND NOT 'b' = ANY (proargmodes), name || ' has columns, no OUT arguments')])
 FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace
