@@ -35,13 +35,13 @@ EOF
 
 my $lines = "(SELECT jsonb_agg(jsonb_build_object('pool', 'shop ' || 1 + floor(random() * 20), "
   . "'quantity', 1 + floor(random() * 3)::int)) FROM generate_series(1, 5))";
-my $pay = "SELECT FROM reservation.record_payment(:'id', 'bank', :'id', 100, 'EUR', $signed);\n";
-my $finalize = "SELECT FROM reservation.finalize_checkout(:'id');\n";
-my $cancel = "SELECT FROM reservation.cancel_checkout(:'id');\n";
+my $pay = "SELECT FROM reservation.record_payment(:id, 'bank', :id, 100, 'EUR', $signed);\n";
+my $finalize = "SELECT FROM reservation.finalize_checkout(:id);\n";
+my $cancel = "SELECT FROM reservation.cancel_checkout(:id);\n";
 my $storm = <<"EOF";
 \\set what random(1, 20)
 \\set holder random(1, 30)
-SELECT count(checkout_id) AS got, coalesce(max(checkout_id::text), '') AS id
+SELECT count(checkout_id) AS got, coalesce(max(quote_literal(checkout_id)), '') AS id
 	FROM reservation.checkout(gen_random_uuid()::text, 'holder ' || :holder, $lines, NULL, 100, 'EUR') \\gset
 \\if :got > 0
 \\if :what <= 2
@@ -61,8 +61,6 @@ $pay$finalize$pay$finalize
 \\endif
 \\endif
 EOF
-$storm =~ s/:'id'/:id/g;
-$storm =~ s/max\(checkout_id::text\), ''/max(quote_literal(checkout_id)), ''/;
 
 my %money = (
 	recorded => 'SELECT coalesce(sum(amount), 0) FROM reservation.payments',
@@ -154,11 +152,11 @@ is($node->safe_psql('postgres', "SELECT * FROM reservation.cart_lines('user cart
 	'once|{}|50', 'fifty at once: nothing is doubled');
 is( fifty(<<'EOF'), "first|1|1\nreplayed|49|1", 'fifty at once: one login');
 BEGIN;
-SELECT status, (status = 'first')::int AS first FROM reservation.run_once('login', 'once') \gset
+SELECT quote_literal(status) AS status, (status = 'first')::int AS first FROM reservation.run_once('login', 'once') \gset
 \if :first
 SELECT FROM reservation.save_response('login', 'once', '"token"');
 \endif
-INSERT INTO answers SELECT :'status', response FROM reservation.run_once('login', 'once');
+INSERT INTO answers SELECT :status, response FROM reservation.run_once('login', 'once');
 COMMIT;
 EOF
 
