@@ -20,9 +20,10 @@ my $signed = "'what do ya want for nothing?', "
 my $node = Reservation->node('checkout',
 	preload => 1,
 	conf => "deadlock_timeout = 200ms\nmax_prepared_transactions = 5");
-$node->safe_psql('postgres', <<'EOF');
+my $units = 100 * $seconds;
+$node->safe_psql('postgres', <<"EOF");
 CREATE EXTENSION reservation;
-SELECT FROM generate_series(1, 20) n, reservation.create_pool('shop ' || n, 2000,
+SELECT FROM generate_series(1, 20) n, reservation.create_pool('shop ' || n, $units,
 	CASE n % 2 WHEN 0 THEN 'counted' ELSE 'numbered' END, hold_ttl => '200 ms',
 	per_holder => CASE n % 5 WHEN 0 THEN 500 END);
 SELECT FROM reservation.set_payment_provider('bank', 'hmac-sha256', 'Jefe');
@@ -88,7 +89,8 @@ sub books_ok
 }
 
 my $log_start = -s $node->logfile;
-my $run = pgbench_run($node, 'postgres', $storm, clients => 64, jobs => 2, seconds => $seconds);
+my $run = pgbench_run($node, 'postgres', $storm, clients => 64, jobs => 2, seconds => $seconds,
+	timeout => $seconds + 180);
 is($run->{exit}, 0, 'storm: pgbench says that all is well') or diag($run->{stderr});
 cmp_ok($run->{processed}, '>', 0, 'storm: there were checkouts');
 my @errors = grep { /\b(ERROR|FATAL|PANIC):/ } split /\n/, slurp_file($node->logfile, $log_start);
