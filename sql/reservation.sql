@@ -594,8 +594,8 @@ CREATE VIEW reservation.contradictions AS
     JOIN (SELECT pool_id, sum(amount) AS amount FROM reservation.entries WHERE place < 3 GROUP BY pool_id) e USING (pool_id)
     WHERE p.dropped_at IS NULL AND e.amount <> coalesce(s.units, 0) + p.floor
     UNION ALL
-    SELECT p.pool, 'the log has other refunds than the claim', coalesce(c.refunded, 0)::text, coalesce(l.refunded, 0)::text,
-        format('Compare the log of claim %s with a backup.', claim_id)
+    SELECT p.pool, 'the log has other refunds than the claim', coalesce(c.refunded, 0)::text,
+        format('%s, claim %s', coalesce(l.refunded, 0), claim_id), 'Compare reservation.log and reservation.claim with a backup.'
     FROM (SELECT claim_id, sum(quantity) AS refunded FROM reservation.log WHERE event = 'refunded' GROUP BY claim_id) l
     FULL JOIN (SELECT claim_id, pool_id, refunded FROM reservation.claim WHERE refunded IS NOT NULL OR state = 'refunded') c
         USING (claim_id)

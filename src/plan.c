@@ -167,7 +167,7 @@ static PlanInfo plans[RSV_PLANS] = {
 		},
 	[RSV_PLAN_STOCK_INSERT] =
 		{
-			/* two slots, so that a second buyer has somewhere to go; one, if there is less to share */
+			/* two slots, so that a second buyer has somewhere to go; one if there is less */
 			.text = "INSERT INTO reservation.stock (pool_id, slot, quantity)"
 					" SELECT $1, slot, CASE WHEN slot OPERATOR(pg_catalog.=) 0"
 					" THEN $2 OPERATOR(pg_catalog.-) half ELSE half END"

@@ -4,7 +4,8 @@ SELECT no_plan();
 
 SELECT reservation.create_pool('p', 3, per_holder => 3);
 SELECT reservation.create_pool('open');
-SELECT reservation.create_pool('counted', 3, 'counted');
+SELECT reservation.create_pool('counted', 6, 'counted');
+SELECT reservation.charge('counted', 1, 'charged'), reservation.adjust('counted', -1, 'adjusted'), reservation.take('counted', 'h', request_id => 'taken');
 SELECT reservation.create_pool('early', 3, opens_at => 'tomorrow');
 SELECT reservation.create_pool('closed', 3, closes_at => 'yesterday');
 SELECT reservation.create_pool('paused', 3);
@@ -26,6 +27,8 @@ INSERT INTO misuse SELECT '22023', unnest(ARRAY[
     $$claim_next(NULL, 'h')$$, $$claim_next('p', NULL)$$, $$claim_next('p', 'h', NULL)$$,
     $$claim_unit(NULL, 1, 'h')$$, $$claim_unit('p', NULL, 'h')$$, $$claim_unit('p', 1, NULL)$$,
     $$extend(NULL, '1 hour')$$, $$extend(pg_temp.hold(), NULL)$$, $$release(NULL)$$, $$finalize(NULL)$$, $$refund(NULL)$$,
+    $$take(NULL, 'h')$$, $$take('counted', NULL)$$, $$take('counted', 'h', NULL)$$, $$charge(NULL, 1, 'c')$$,
+    $$charge('counted', NULL, 'c')$$, $$adjust(NULL, 1)$$, $$adjust('counted', NULL)$$, $$account_entries(NULL)$$,
     $$run_once(NULL, 'r')$$, $$run_once('s', NULL)$$, $$save_response(NULL, 'r', '1')$$, $$save_response('s', NULL, '1')$$, $$save_response('s', 'r', NULL)$$,
     $$cart_add(NULL, 'p')$$, $$cart_add('c', NULL)$$, $$cart_add('c', 'p', NULL)$$, $$cart_add('c', 'p', 1, NULL)$$,
     $$cart_set(NULL, 'p', 1)$$, $$cart_set('c', NULL, 1)$$, $$cart_set('c', 'p', NULL)$$, $$cart_set('c', 'p', 1, NULL)$$,
@@ -43,20 +46,26 @@ INSERT INTO misuse SELECT '22023', replace(call, '$1', name) FROM
     unnest(ARRAY[$$create_pool($1, 1)$$, $$alter_pool($1)$$, $$add_units($1, 1)$$, $$drop_pool($1)$$, $$availability(ARRAY[$1])$$,
         $$claim_next($1, 'h')$$, $$claim_next('p', $1)$$, $$claim_next('p', 'h', request_id => $1)$$,
         $$claim_unit($1, 1, 'h')$$, $$claim_unit('p', 1, $1)$$, $$claim_unit('p', 1, 'h', request_id => $1)$$,
-        $$refund(pg_temp.sale(), request_id => $1)$$, $$verify($1)$$, $$add_units('p', labels => ARRAY[$1])$$]) call;
+        $$take($1, 'h')$$, $$take('counted', $1)$$, $$take('counted', 'h', request_id => $1)$$, $$charge($1, 1, 'c')$$,
+        $$charge('counted', 1, $1)$$, $$adjust($1, 1)$$, $$adjust('counted', 1, $1)$$, $$adjust('counted', 1, 'a', $1)$$,
+        $$account_entries($1)$$, $$refund(pg_temp.sale(), request_id => $1)$$, $$verify($1)$$, $$add_units('p', labels => ARRAY[$1])$$]) call;
 -- numbers and intervals that make no sense
 INSERT INTO misuse SELECT '22023', replace(call, '$1', value) FROM
     unnest(ARRAY['0', '-1', '-2147483648', '2147483647']) value,
     unnest(ARRAY[$$add_units('p', $1)$$, $$claim_next('p', 'h', $1)$$, $$sweep($1)$$, $$claim_unit('p', $1, 'h')$$]) call;
 INSERT INTO misuse SELECT '22023', replace(call, '$1', value) FROM
     unnest(ARRAY['0', '-1', '-9223372036854775808']) value,
-    unnest(ARRAY[$$finalize(pg_temp.hold(), $1)$$, $$refund(pg_temp.sale(), $1)$$]) call;
+    unnest(ARRAY[$$finalize(pg_temp.hold(), $1)$$, $$refund(pg_temp.sale(), $1)$$, $$take('counted', 'h', $1)$$,
+        $$charge('counted', $1, 'c')$$, $$add_units('counted', ($1)::integer)$$]) call WHERE call !~ 'integer' OR value !~ '922';
 INSERT INTO misuse SELECT '22023', replace(call, '$1', value) FROM
     unnest(ARRAY['0', '-1 microsecond', '-178000000 years', '1 day -24 hours']) value,
     unnest(ARRAY[$$create_pool('x', 1, hold_ttl => '$1')$$, $$alter_pool('p', hold_ttl => '$1')$$, $$extend(pg_temp.hold(), '$1')$$,
         $$claim_next('p', 'h', ttl => '$1')$$, $$claim_unit('p', 3, 'h', ttl => '$1')$$]) call;
 INSERT INTO misuse SELECT '22023', unnest(ARRAY[
     $$claim_next('p', 'h', wait => '-1 second')$$, $$claim_unit('p', 3, 'h', wait => '-1 second')$$,
+    $$take('counted', 'h', wait => '-1 second')$$, $$take('counted', 'h', ttl => '0')$$, $$adjust('counted', 0)$$,
+    $$adjust('counted', -9223372036854775808)$$, $$adjust('counted', 9223372036854775807)$$, $$alter_pool('counted', floor => 4)$$,
+    $$alter_pool('counted', floor => -9223372036854775808)$$, $$alter_pool('counted', ceiling => 2)$$,
     $$create_pool('x', -1)$$, $$create_pool('x', 9223372036854775807)$$, $$create_pool('x', -1, 'counted')$$,
     $$create_pool('x', 1, 'other')$$, $$create_pool('x', 1, first_number => -1)$$, $$create_pool('x', 2, first_number => 2147483647)$$,
     $$create_pool('x', 1, per_holder => 0)$$, $$alter_pool('p', per_holder => -1)$$,
@@ -76,6 +85,11 @@ INSERT INTO misuse VALUES
     ('RS002', $$cancel_checkout('00000000-0000-0000-0000-000000000000')$$), ('RS002', $$settle_refund('00000000-0000-0000-0000-000000000000', 'r')$$),
     ('42710', $$create_pool('p', 4, per_holder => 3)$$), ('42710', $$create_pool('p', 3)$$), ('42710', $$create_pool('p')$$),
     ('42710', $$create_pool('open', 1)$$), ('42710', $$create_pool('counted', 3)$$),
+    ('42704', $$take('x', 'h')$$), ('42704', $$charge('x', 1, 'c')$$), ('42704', $$adjust('x', 1)$$), ('42704', $$account_entries('x')$$),
+    ('42809', $$take('p', 'h')$$), ('42809', $$charge('p', 1, 'c')$$), ('42809', $$adjust('p', 1)$$), ('42809', $$account_entries('p')$$),
+    ('42809', $$add_units('counted', labels => '{A}')$$),
+    ('RS001', $$charge('counted', 2, 'charged')$$), ('RS001', $$adjust('counted', 2, 'adjusted')$$),
+    ('RS001', $$take('counted', 'h', 2, request_id => 'taken')$$),
     ('42809', $$claim_next('counted', 'h')$$), ('42809', $$claim_unit('counted', 1, 'h')$$), ('42809', $$add_units('open', 1)$$),
     ('42809', $$create_pool('x', 1, floor => 1)$$), ('42809', $$create_pool('x', 1, ceiling => 1)$$),
     ('42809', $$alter_pool('p', floor => 1)$$), ('42809', $$alter_pool('p', ceiling => 1)$$),

@@ -34,6 +34,18 @@ INSERT INTO door VALUES
     'wait interval DEFAULT NULL::interval',
     'TABLE(status text, claim_id uuid, pool text, number integer, label text, holder text, '
     'expires_at timestamp with time zone, available bigint, replayed boolean)', 'v', true),
+('take',
+    'pool text, holder text, quantity bigint DEFAULT 1, ttl interval DEFAULT NULL::interval, request_id text DEFAULT NULL::text, '
+    'wait interval DEFAULT NULL::interval',
+    'TABLE(status text, claim_id uuid, pool text, quantity bigint, holder text, '
+    'expires_at timestamp with time zone, available bigint, replayed boolean)', 'v', true),
+('charge', 'account text, amount bigint, request_id text',
+    'TABLE(status text, claim_id uuid, balance bigint, replayed boolean)', 'v', true),
+('adjust', 'pool text, delta bigint, request_id text DEFAULT NULL::text, reason text DEFAULT NULL::text',
+    'TABLE(status text, pool text, delta bigint, balance bigint, replayed boolean)', 'v', true),
+('account_entries', 'account text',
+    'TABLE(at timestamp with time zone, event text, claim_id uuid, amount bigint, balance bigint, holder text, actor text, '
+    'reason text, request_id text)', 's', false),
 ('extend', 'claim_id uuid, ttl interval', 'TABLE(status text, claim_id uuid, expires_at timestamp with time zone)', 'v', true),
 ('release', 'claim_id uuid', 'TABLE(status text, claim_id uuid, replayed boolean)', 'v', true),
 ('finalize', 'claim_id uuid, quantity bigint DEFAULT NULL::bigint',
@@ -178,7 +190,10 @@ SELECT is(pg_temp.columns('reservation.pool_status'),
 SELECT is(pg_temp.columns('reservation.claims'),
     'claim_id uuid, pool text, number integer, label text, quantity bigint, holder text, state text, '
     'claimed_at timestamp with time zone, expires_at timestamp with time zone, finalized_at timestamp with time zone, '
-    'request_id text', 'columns of claims');
+    'request_id text, refunded bigint', 'columns of claims');
+SELECT is(pg_temp.columns('reservation.entries'),
+    'pool_id integer, pool text, at timestamp with time zone, place integer, event text, claim_id uuid, amount bigint, holder text, '
+    'actor text, reason text, request_id text', 'columns of entries');
 SELECT is(pg_temp.columns('reservation.checkouts'),
     'checkout_id uuid, holder text, state text, amount bigint, currency text, created_at timestamp with time zone, '
     'expires_at timestamp with time zone, paid_at timestamp with time zone, ended_at timestamp with time zone, order_id uuid, '
@@ -198,7 +213,8 @@ FROM pg_extension WHERE extname = 'reservation';
 SELECT results_eq($$SELECT name, context, vartype, unit, boot_val, min_val FROM pg_settings
     WHERE name LIKE 'reservation.%' AND context <> 'postmaster' ORDER BY 1$$,
     $$VALUES ('reservation.claim_wait', 'user', 'integer', 'ms', '2000', '0'),
-        ('reservation.hold_ttl', 'user', 'integer', 's', '600', '1')$$, 'settings that anybody can change');
+        ('reservation.hold_ttl', 'user', 'integer', 's', '600', '1'),
+        ('reservation.stock_slots', 'user', 'integer', NULL, '64', '2')$$, 'settings that anybody can change');
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'reservation.%' AND context = 'postmaster'$$,
     CASE WHEN current_setting('shared_preload_libraries') ~ 'reservation' THEN '{reservation.hint_pools}' ELSE '{}' END::text[],
     'settings of shared memory, if the library is preloaded');
