@@ -34,7 +34,8 @@ rsv_guc_init(void)
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("reservation.hint_pools",
 								"How many pools have their hints in shared memory.",
-								"The others are as right, and slower.", &rsv_hint_pools, 1024, 8,
-								1024 * 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+								"The others are as right, and slower.",
+								&rsv_hint_pools, 1024, 8, 1024 * 1024,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("reservation");
 }

@@ -366,7 +366,8 @@ table_size(void)
 static bool
 walk_is_due(const Marks *marks, int64 low)
 {
-	return (int64) marks->next - marks->walked >= Max(RSV_WALK_EVERY, (int64) marks->next - low);
+	return (int64) marks->next - marks->walked >=
+		Max(RSV_WALK_EVERY, (int64) marks->next - low);
 }
 
 static int64

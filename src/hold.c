@@ -234,7 +234,7 @@ probe_item(void *argument)
 	if (item->pool.counted)
 	{
 		(void) rsv_draw(&item->pool, item->quantity, false, &probe->now, probe->deadline,
-							 &available);
+						&available);
 		return false;
 	}
 	for (int32 i = 0; i < item->named; i++)

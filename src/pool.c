@@ -208,7 +208,7 @@ rsv_pool_lookup(const text *name, RsvPool *pool)
 	int size = VARSIZE_ANY_EXHDR(name);
 	ItemPointer place = place_of(VARDATA_ANY(name), size);
 
-	if (pool_from_place(place, pool) && !pool->dropped && VARSIZE_ANY_EXHDR(pool->name) == size &&
+	if (pool_from_place(place, pool) && !pool->dropped && (int) VARSIZE_ANY_EXHDR(pool->name) == size &&
 		memcmp(VARDATA_ANY(pool->name), VARDATA_ANY(name), size) == 0)
 		return true;
 	return pool_from_index(RSV_POOL_NAME, &key, pool, place);
