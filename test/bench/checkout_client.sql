@@ -1,11 +1,11 @@
 -- the same work, as an application does it: a transaction of single statements, rows locked first, in one order
 \set n random(1, 1000000000)
-SELECT quote_literal(p[1]) AS a, quote_literal(p[2]) AS b, quote_literal(p[3]) AS c, quote_literal(p[4]) AS d,
-    quote_literal(p[5]) AS e
+SELECT p[1] AS a, p[2] AS b, p[3] AS c, p[4] AS d,
+    p[5] AS e
     FROM (SELECT array_agg(p ORDER BY p) AS p FROM unnest(peer.shop_pools(:n)) p) s \gset
 BEGIN;
 INSERT INTO peer.shop_checkout (request_id, holder, amount, expires_at)
-    VALUES (:client_id || ' ' || gen_random_uuid(), 'buyer', 100, clock_timestamp() + interval '10 min') RETURNING quote_literal(checkout_id) AS id \gset
+    VALUES (:client_id || ' ' || gen_random_uuid(), 'buyer', 100, clock_timestamp() + interval '10 min') RETURNING checkout_id AS id \gset
 SELECT quantity FROM peer.shop_stock WHERE pool = :a FOR UPDATE;
 UPDATE peer.shop_stock SET quantity = quantity - 1 WHERE pool = :a;
 INSERT INTO peer.shop_claim (checkout_id, pool, quantity, expires_at) VALUES (:id, :a, 1, clock_timestamp() + interval '10 min');
