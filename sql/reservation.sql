@@ -183,6 +183,175 @@ COMMENT ON COLUMN reservation.request.response IS 'rows of the first answer';
 COMMENT ON COLUMN reservation.request.created_at IS 'when the first call was made';
 COMMENT ON CONSTRAINT request_pkey ON reservation.request IS 'a key has one answer';
 
+CREATE TABLE reservation.operation (
+    scope text COLLATE "C" NOT NULL,
+    request_id text COLLATE "C" NOT NULL,
+    arguments jsonb,
+    response jsonb,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT operation_pkey PRIMARY KEY (scope, request_id)
+);
+COMMENT ON TABLE reservation.operation IS 'the application''s own operations that run_once was asked for, with their responses';
+COMMENT ON COLUMN reservation.operation.scope IS 'kind of the operation, in the application''s own terms';
+COMMENT ON COLUMN reservation.operation.request_id IS 'idempotency key';
+COMMENT ON COLUMN reservation.operation.arguments IS 'arguments of the first call; a repeated call must have the same';
+COMMENT ON COLUMN reservation.operation.response IS 'what save_response was given; NULL: nothing yet';
+COMMENT ON COLUMN reservation.operation.created_at IS 'when the first call was made';
+COMMENT ON CONSTRAINT operation_pkey ON reservation.operation IS 'an operation is done once';
+
+CREATE TABLE reservation.cart_line (
+    cart text COLLATE "C" NOT NULL,
+    pool text COLLATE "C" NOT NULL,
+    options jsonb NOT NULL,
+    quantity bigint NOT NULL,
+    CONSTRAINT cart_line_pkey PRIMARY KEY (cart, pool, options),
+    CONSTRAINT cart_line_quantity CHECK (quantity > 0)
+);
+COMMENT ON TABLE reservation.cart_line IS 'what is in carts; nothing of it is held';
+COMMENT ON COLUMN reservation.cart_line.cart IS 'key of the cart, in the application''s own terms';
+COMMENT ON COLUMN reservation.cart_line.pool IS 'name of the pool';
+COMMENT ON COLUMN reservation.cart_line.options IS 'what tells lines of one pool apart, compared by value';
+COMMENT ON COLUMN reservation.cart_line.quantity IS 'units of the line';
+COMMENT ON CONSTRAINT cart_line_pkey ON reservation.cart_line IS 'one line per cart, pool and options';
+COMMENT ON CONSTRAINT cart_line_quantity ON reservation.cart_line IS 'a line is for at least one';
+
+CREATE TABLE reservation.cart_merge (
+    source text COLLATE "C" NOT NULL,
+    target text COLLATE "C" NOT NULL,
+    lines bigint NOT NULL,
+    merged_at timestamptz NOT NULL,
+    CONSTRAINT cart_merge_pkey PRIMARY KEY (source, target)
+);
+COMMENT ON TABLE reservation.cart_merge IS 'the latest merge of one cart into another, for the calls that repeat it';
+COMMENT ON COLUMN reservation.cart_merge.source IS 'the cart that was emptied';
+COMMENT ON COLUMN reservation.cart_merge.target IS 'the cart that has its lines now';
+COMMENT ON COLUMN reservation.cart_merge.lines IS 'lines that were moved';
+COMMENT ON COLUMN reservation.cart_merge.merged_at IS 'when the call was made';
+COMMENT ON CONSTRAINT cart_merge_pkey ON reservation.cart_merge IS 'one row per pair of carts';
+
+CREATE TABLE reservation.payment_provider (
+    provider text COLLATE "C" NOT NULL,
+    scheme text COLLATE "C" NOT NULL,
+    secret text COLLATE "C" NOT NULL,
+    CONSTRAINT payment_provider_pkey PRIMARY KEY (provider),
+    CONSTRAINT payment_provider_scheme CHECK (scheme = 'razorpay' OR scheme = 'stripe' OR scheme = 'hmac-sha256'),
+    CONSTRAINT payment_provider_secret CHECK (octet_length(secret) BETWEEN 1 AND 4096)
+);
+COMMENT ON TABLE reservation.payment_provider IS 'who signs payments, and with which secret; only the extension reads it, and it is not dumped';
+COMMENT ON COLUMN reservation.payment_provider.provider IS 'name, in the application''s own terms';
+COMMENT ON COLUMN reservation.payment_provider.scheme IS 'razorpay, stripe or hmac-sha256';
+COMMENT ON COLUMN reservation.payment_provider.secret IS 'key of the signatures';
+COMMENT ON CONSTRAINT payment_provider_pkey ON reservation.payment_provider IS 'one secret per provider';
+COMMENT ON CONSTRAINT payment_provider_scheme ON reservation.payment_provider IS 'the ways of signing that are known';
+COMMENT ON CONSTRAINT payment_provider_secret ON reservation.payment_provider IS 'an empty secret would let anybody sign';
+
+CREATE TABLE reservation.checkout (
+    checkout_id uuid NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    paid_at timestamptz,
+    ended_at timestamptz,
+    amount bigint,
+    state text COLLATE "C" NOT NULL,
+    request_id text COLLATE "C" NOT NULL,
+    holder text COLLATE "C" NOT NULL,
+    currency text COLLATE "C",
+    arguments text COLLATE "C" NOT NULL,
+    cart text COLLATE "C",
+    cart_lines jsonb,
+    claims jsonb NOT NULL,
+    CONSTRAINT checkout_pkey PRIMARY KEY (checkout_id),
+    CONSTRAINT checkout_state CHECK (state = 'open' OR state = 'paid' OR state = 'finalized' OR state = 'refund_due'
+        OR state = 'cancelled'),
+    CONSTRAINT checkout_paid_at CHECK (CASE state WHEN 'open' THEN paid_at IS NULL WHEN 'paid' THEN paid_at IS NOT NULL
+        WHEN 'refund_due' THEN paid_at IS NOT NULL WHEN 'finalized' THEN amount IS NULL OR paid_at IS NOT NULL ELSE true END),
+    CONSTRAINT checkout_ended_at CHECK ((ended_at IS NULL) = (state = 'open' OR state = 'paid')),
+    CONSTRAINT checkout_amount CHECK (amount > 0),
+    CONSTRAINT checkout_cart_lines CHECK ((cart IS NULL) = (cart_lines IS NULL))
+);
+CREATE UNIQUE INDEX checkout_request ON reservation.checkout (request_id);
+CREATE INDEX checkout_cart ON reservation.checkout (cart) WHERE cart IS NOT NULL;
+COMMENT ON TABLE reservation.checkout IS 'several claims that are paid and finalized as one; never deleted';
+COMMENT ON COLUMN reservation.checkout.checkout_id IS 'UUID version 7; its field rand_a carries the hash of the name of its first pool';
+COMMENT ON COLUMN reservation.checkout.created_at IS 'when the holds began';
+COMMENT ON COLUMN reservation.checkout.expires_at IS 'when the first of the holds lapses';
+COMMENT ON COLUMN reservation.checkout.paid_at IS 'when its payment was recorded';
+COMMENT ON COLUMN reservation.checkout.ended_at IS 'when it was finalized, cancelled, or its payment became due back';
+COMMENT ON COLUMN reservation.checkout.amount IS 'what has to be paid, in the smallest unit of the currency; NULL: it needs no payment';
+COMMENT ON COLUMN reservation.checkout.state IS 'open, paid, finalized, refund_due or cancelled';
+COMMENT ON COLUMN reservation.checkout.request_id IS 'idempotency key of the call that made it';
+COMMENT ON COLUMN reservation.checkout.holder IS 'who is buying, in the application''s own terms';
+COMMENT ON COLUMN reservation.checkout.currency IS 'what has to be paid in; NULL: anything';
+COMMENT ON COLUMN reservation.checkout.arguments IS 'arguments of the first call; a repeated call must have the same';
+COMMENT ON COLUMN reservation.checkout.cart IS 'the cart that is sold, or the one that it was merged into since';
+COMMENT ON COLUMN reservation.checkout.cart_lines IS 'the lines of the cart that are sold';
+COMMENT ON COLUMN reservation.checkout.claims IS 'the claims, as they were answered';
+COMMENT ON CONSTRAINT checkout_pkey ON reservation.checkout IS 'a checkout id is given out once';
+COMMENT ON CONSTRAINT checkout_state ON reservation.checkout IS 'the states a checkout can be in';
+COMMENT ON CONSTRAINT checkout_paid_at ON reservation.checkout IS 'what needs a payment is finalized only with one';
+COMMENT ON CONSTRAINT checkout_ended_at ON reservation.checkout IS 'a checkout that has ended says when';
+COMMENT ON CONSTRAINT checkout_amount ON reservation.checkout IS 'an amount is above zero';
+COMMENT ON CONSTRAINT checkout_cart_lines ON reservation.checkout IS 'a checkout of a cart knows its lines';
+COMMENT ON INDEX reservation.checkout_request IS 'a request id makes one checkout';
+COMMENT ON INDEX reservation.checkout_cart IS 'finds the checkouts of a cart';
+
+CREATE TABLE reservation.payment (
+    provider text COLLATE "C" NOT NULL,
+    payment_id text COLLATE "C" NOT NULL,
+    checkout_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    answer text COLLATE "C" NOT NULL,
+    received_at timestamptz NOT NULL,
+    settled_at timestamptz,
+    reference text COLLATE "C",
+    CONSTRAINT payment_pkey PRIMARY KEY (provider, payment_id),
+    CONSTRAINT payment_state CHECK (state = 'paid' OR state = 'refund_due' OR state = 'refunded'),
+    CONSTRAINT payment_settled CHECK ((state = 'refunded') = (settled_at IS NOT NULL)
+        AND (settled_at IS NULL) = (reference IS NULL)),
+    CONSTRAINT payment_amount CHECK (amount > 0)
+);
+CREATE UNIQUE INDEX payment_kept ON reservation.payment (checkout_id) WHERE state = 'paid';
+CREATE INDEX payment_checkout ON reservation.payment (checkout_id);
+COMMENT ON TABLE reservation.payment IS 'money that came in, each payment once; never deleted';
+COMMENT ON COLUMN reservation.payment.provider IS 'who signed it';
+COMMENT ON COLUMN reservation.payment.payment_id IS 'the provider''s id of the payment';
+COMMENT ON COLUMN reservation.payment.checkout_id IS 'the one checkout that it belongs to';
+COMMENT ON COLUMN reservation.payment.amount IS 'in the smallest unit of the currency';
+COMMENT ON COLUMN reservation.payment.currency IS 'as the call wrote it';
+COMMENT ON COLUMN reservation.payment.state IS 'paid (for the goods), refund_due or refunded';
+COMMENT ON COLUMN reservation.payment.answer IS 'status of the first answer, for the calls that repeat it';
+COMMENT ON COLUMN reservation.payment.received_at IS 'when the payment was recorded';
+COMMENT ON COLUMN reservation.payment.settled_at IS 'when settle_refund was called';
+COMMENT ON COLUMN reservation.payment.reference IS 'of the refund, in the application''s own terms';
+COMMENT ON CONSTRAINT payment_pkey ON reservation.payment IS 'a payment is recorded once, and belongs to one checkout';
+COMMENT ON CONSTRAINT payment_state ON reservation.payment IS 'the states a payment can be in';
+COMMENT ON CONSTRAINT payment_settled ON reservation.payment IS 'a payment that was given back says when, and by what';
+COMMENT ON CONSTRAINT payment_amount ON reservation.payment IS 'an amount is above zero';
+COMMENT ON INDEX reservation.payment_kept IS 'a checkout is paid once; whatever else comes in is due back';
+COMMENT ON INDEX reservation.payment_checkout IS 'finds the payments of a checkout';
+
+CREATE TABLE reservation.order (
+    order_id uuid NOT NULL,
+    order_number bigint NOT NULL,
+    checkout_id uuid NOT NULL,
+    finalized_at timestamptz NOT NULL,
+    CONSTRAINT order_pkey PRIMARY KEY (order_id),
+    CONSTRAINT order_number_positive CHECK (order_number > 0)
+);
+CREATE UNIQUE INDEX order_checkout ON reservation.order (checkout_id);
+CREATE UNIQUE INDEX order_number ON reservation.order (order_number DESC);
+COMMENT ON TABLE reservation.order IS 'what was sold: one row per finalized checkout; never deleted';
+COMMENT ON COLUMN reservation.order.order_id IS 'UUID version 7, with the hash of its checkout in rand_a';
+COMMENT ON COLUMN reservation.order.order_number IS 'from 1, without a gap';
+COMMENT ON COLUMN reservation.order.checkout_id IS 'the checkout that it came from';
+COMMENT ON COLUMN reservation.order.finalized_at IS 'when it was made';
+COMMENT ON CONSTRAINT order_pkey ON reservation.order IS 'an order id is given out once';
+COMMENT ON CONSTRAINT order_number_positive ON reservation.order IS 'numbers begin at 1';
+COMMENT ON INDEX reservation.order_checkout IS 'a checkout becomes one order';
+COMMENT ON INDEX reservation.order_number IS 'an order number is given out once; the highest is its first entry';
+
 CREATE TABLE reservation.log (
     at timestamptz NOT NULL,
     transaction_id xid8 NOT NULL,
@@ -349,6 +518,56 @@ COMMENT ON COLUMN reservation.units.label IS 'what people call the unit';
 COMMENT ON COLUMN reservation.units.attributes IS 'what the application wants to know about the unit';
 COMMENT ON COLUMN reservation.units.state IS 'free, held or finalized';
 
+CREATE VIEW reservation.checkouts AS
+    SELECT c.checkout_id, c.holder,
+        CASE WHEN c.state = 'open' AND c.expires_at <= clock_timestamp() THEN 'lapsed' ELSE c.state END AS state,
+        c.amount, c.currency, c.created_at, c.expires_at, c.paid_at, c.ended_at, o.order_id, o.order_number, c.cart, c.claims,
+        c.request_id
+    FROM reservation.checkout c LEFT JOIN reservation.order o USING (checkout_id);
+COMMENT ON VIEW reservation.checkouts IS 'every checkout there ever was, with its order; one that is open when its time is over is lapsed';
+COMMENT ON COLUMN reservation.checkouts.checkout_id IS 'id of the checkout';
+COMMENT ON COLUMN reservation.checkouts.holder IS 'who is buying';
+COMMENT ON COLUMN reservation.checkouts.state IS 'open, lapsed, paid, finalized, refund_due or cancelled';
+COMMENT ON COLUMN reservation.checkouts.amount IS 'what has to be paid; NULL: it needs no payment';
+COMMENT ON COLUMN reservation.checkouts.currency IS 'what has to be paid in; NULL: anything';
+COMMENT ON COLUMN reservation.checkouts.created_at IS 'when the holds began';
+COMMENT ON COLUMN reservation.checkouts.expires_at IS 'when the first of the holds lapses';
+COMMENT ON COLUMN reservation.checkouts.paid_at IS 'when its payment was recorded';
+COMMENT ON COLUMN reservation.checkouts.ended_at IS 'when it was finalized, cancelled, or its payment became due back';
+COMMENT ON COLUMN reservation.checkouts.order_id IS 'id of its order, NULL unless finalized';
+COMMENT ON COLUMN reservation.checkouts.order_number IS 'number of its order, NULL unless finalized';
+COMMENT ON COLUMN reservation.checkouts.cart IS 'the cart that is sold, NULL if the lines were given';
+COMMENT ON COLUMN reservation.checkouts.claims IS 'the claims of its lines';
+COMMENT ON COLUMN reservation.checkouts.request_id IS 'idempotency key of the call that made it';
+
+CREATE VIEW reservation.payments AS
+    SELECT provider, payment_id, checkout_id, amount, currency, state, received_at, settled_at, reference
+    FROM reservation.payment;
+COMMENT ON VIEW reservation.payments IS 'every payment that was recorded, and what became of it';
+COMMENT ON COLUMN reservation.payments.provider IS 'who signed it';
+COMMENT ON COLUMN reservation.payments.payment_id IS 'the provider''s id of the payment';
+COMMENT ON COLUMN reservation.payments.checkout_id IS 'the checkout that it belongs to';
+COMMENT ON COLUMN reservation.payments.amount IS 'in the smallest unit of the currency';
+COMMENT ON COLUMN reservation.payments.currency IS 'as the call wrote it';
+COMMENT ON COLUMN reservation.payments.state IS 'paid, refund_due or refunded';
+COMMENT ON COLUMN reservation.payments.received_at IS 'when the payment was recorded';
+COMMENT ON COLUMN reservation.payments.settled_at IS 'when settle_refund was called';
+COMMENT ON COLUMN reservation.payments.reference IS 'of the refund';
+
+CREATE VIEW reservation.refunds_due AS
+    SELECT p.checkout_id, c.holder, p.provider, p.payment_id, p.amount, p.currency, p.received_at, c.state AS checkout_state
+    FROM reservation.payment p LEFT JOIN reservation.checkout c USING (checkout_id)
+    WHERE p.state = 'refund_due';
+COMMENT ON VIEW reservation.refunds_due IS 'money that has to be given back: paid, and there were no goods for it. Stays until settle_refund';
+COMMENT ON COLUMN reservation.refunds_due.checkout_id IS 'the checkout that was paid';
+COMMENT ON COLUMN reservation.refunds_due.holder IS 'who was buying';
+COMMENT ON COLUMN reservation.refunds_due.provider IS 'through whom the money came';
+COMMENT ON COLUMN reservation.refunds_due.payment_id IS 'the provider''s id of the payment';
+COMMENT ON COLUMN reservation.refunds_due.amount IS 'how much, in the smallest unit of the currency';
+COMMENT ON COLUMN reservation.refunds_due.currency IS 'of the amount';
+COMMENT ON COLUMN reservation.refunds_due.received_at IS 'when the payment was recorded';
+COMMENT ON COLUMN reservation.refunds_due.checkout_state IS 'refund_due (the goods were gone), cancelled, or finalized (paid a second time)';
+
 -- Each branch is one thing that can never be so. A statement sees one instant, so a sale under way raises no alarm.
 CREATE VIEW reservation.contradictions AS
     WITH free AS (
@@ -489,7 +708,40 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.request r JOIN reservation.pool p USING (pool_id)
     CROSS JOIN LATERAL jsonb_array_elements(r.response) AS a(row)
     WHERE a.row ? 'claim_id'
-        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid);
+        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid)
+    UNION ALL
+    SELECT NULL, 'a payment is neither for the goods of its checkout nor due back', 'a checkout in state paid or finalized',
+        format('%s of checkout %s, %s', p.payment_id, p.checkout_id, coalesce(c.state, 'which does not exist')),
+        'Compare reservation.payment and reservation.checkout with a backup.'
+    FROM reservation.payment p LEFT JOIN reservation.checkout c USING (checkout_id)
+    WHERE CASE WHEN p.state = 'paid' THEN coalesce(c.state NOT IN ('paid', 'finalized') OR c.paid_at IS NULL, true)
+        ELSE c.checkout_id IS NULL END
+    UNION ALL
+    SELECT NULL, 'a checkout counts as paid and has no payment, or one of another amount', coalesce(c.amount::text, 'a payment'),
+        format('%s for checkout %s', coalesce(p.amount, 0), c.checkout_id),
+        'Compare reservation.payment and reservation.checkout with a backup.'
+    FROM reservation.checkout c LEFT JOIN reservation.payment p ON p.checkout_id = c.checkout_id AND p.state = 'paid'
+    WHERE c.paid_at IS NOT NULL AND c.state IN ('paid', 'finalized') AND (p.checkout_id IS NULL OR p.amount <> c.amount)
+    UNION ALL
+    SELECT NULL, 'a checkout has not the one order that its state says',
+        CASE WHEN c.state = 'finalized' THEN '1' ELSE '0' END,
+        format('%s for checkout %s', count(o.order_id), coalesce(c.checkout_id, o.checkout_id)),
+        'Compare reservation.order and reservation.checkout with a backup.'
+    FROM reservation.checkout c FULL JOIN reservation.order o USING (checkout_id)
+    GROUP BY c.checkout_id, o.checkout_id, c.state
+    HAVING count(o.order_id) <> CASE WHEN c.state = 'finalized' THEN 1 ELSE 0 END
+    UNION ALL
+    SELECT NULL, 'order numbers have a gap', max(o.order_number)::text, count(*)::text,
+        'Restore the missing rows in reservation.order from a backup.'
+    FROM reservation.order o HAVING count(*) <> max(o.order_number)
+    UNION ALL
+    SELECT l.claim ->> 'pool', 'a claim is not in the state that its checkout says', c.state,
+        format('%s, %s', l.claim ->> 'claim_id', coalesce(k.state, 'does not exist')),
+        'Compare reservation.claim and reservation.checkout with a backup.'
+    FROM reservation.checkout c CROSS JOIN LATERAL jsonb_array_elements(c.claims) AS l(claim)
+    LEFT JOIN reservation.claim k ON k.claim_id = (l.claim ->> 'claim_id')::uuid
+    WHERE k.claim_id IS NULL OR (c.state = 'finalized' AND k.state NOT IN ('finalized', 'refunded'))
+        OR (c.state IN ('refund_due', 'cancelled') AND k.state = 'held' AND k.expires_at > c.ended_at);
 COMMENT ON VIEW reservation.contradictions IS 'what is wrong in the books; read it through verify()';
 COMMENT ON COLUMN reservation.contradictions.pool IS 'name of the pool, NULL if it does not exist';
 COMMENT ON COLUMN reservation.contradictions.problem IS 'what cannot be so';
@@ -638,6 +890,112 @@ Status: refunded; exceeds (more than remains), not_finalized (nothing was change
 Errors: 22023 bad argument, RS001 request_id used with other arguments, RS002 unknown claim, 25006 read-only.
 Locks: the claim. A retry with the same request_id, or of a refund of the rest: refunded, replayed; of a part without: another part, never more than was sold.';
 
+CREATE FUNCTION reservation.run_once(scope text, request_id text, arguments jsonb DEFAULT NULL)
+    RETURNS TABLE (status text, response jsonb)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_run_once';
+COMMENT ON FUNCTION reservation.run_once IS 'Makes an operation of the application happen once. Call it at the start of the transaction that does the work and ends with save_response. scope: kind of the operation; request_id: which one; arguments: what a repeated call must have, too.
+Status: first (do the work); replayed, with the response of the first, NULL if it committed without one.
+Errors: 22023 bad argument, RS001 request_id used with other arguments, 25006 read-only.
+Locks: the operation. A retry waits for the first caller and gets its response; if the first rolls back or its session ends, the retry is the first at once.';
+
+CREATE FUNCTION reservation.save_response(scope text, request_id text, response jsonb)
+    RETURNS TABLE (status text)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_save_response';
+COMMENT ON FUNCTION reservation.save_response IS 'Stores the response of an operation that run_once said to do, for everybody who asks again.
+Status: saved.
+Errors: 22023 bad argument, RS001 it has another response already, RS002 run_once was not called, 25006 read-only.
+Locks: the operation. A retry: saved.';
+
+CREATE FUNCTION reservation.cart_add(cart text, pool text, quantity bigint DEFAULT 1, options jsonb DEFAULT '{}')
+    RETURNS TABLE (status text, cart text, pool text, quantity bigint)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cart_add';
+COMMENT ON FUNCTION reservation.cart_add IS 'Adds a quantity to a line of a cart, and answers with what the line has now. options: an object of at most 640 bytes that tells lines of one pool apart, compared by value. Nothing is held.
+Status: added.
+Errors: 22023 bad argument or too much for a line, 42704 unknown pool, 25006 read-only.
+Locks: a lock on a hash of the cart. A retry adds again: where that matters, use cart_set.';
+
+CREATE FUNCTION reservation.cart_set(cart text, pool text, quantity bigint, options jsonb DEFAULT '{}')
+    RETURNS TABLE (status text, cart text, pool text, quantity bigint)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cart_set';
+COMMENT ON FUNCTION reservation.cart_set IS 'Sets the quantity of a line of a cart; 0 removes it.
+Status: set; removed.
+Errors: 22023 bad argument, 42704 unknown pool (not for 0), 25006 read-only.
+Locks: a lock on a hash of the cart. A retry does the same again.';
+
+CREATE FUNCTION reservation.cart_merge(source text, target text, policy text DEFAULT 'sum')
+    RETURNS TABLE (status text, target text, lines bigint, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cart_merge';
+COMMENT ON FUNCTION reservation.cart_merge IS 'Moves all lines of one cart into another, as when a guest signs in, and empties the first. policy, for a line that both have: sum, max, or the quantity of source or target; lines that only one has are kept. lines: how many were moved. A checkout of the source that is under way goes on with the target.
+Status: merged.
+Errors: 22023 bad argument, the same cart twice, or too much for a line (nothing is merged), 25006 read-only.
+Locks: locks on hashes of both carts. A retry: merged, replayed, with the lines of the first call.';
+
+CREATE FUNCTION reservation.cart_lines(cart text)
+    RETURNS TABLE (pool text, options jsonb, quantity bigint)
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cart_lines';
+COMMENT ON FUNCTION reservation.cart_lines IS 'The lines of a cart, as the snapshot of the caller sees them; none for a cart that nobody has added to.
+Errors: 22023 bad argument.
+Locks: none. Works on a standby.';
+
+CREATE FUNCTION reservation.checkout(request_id text, holder text, lines jsonb, ttl interval DEFAULT NULL,
+        amount bigint DEFAULT NULL, currency text DEFAULT NULL)
+    RETURNS TABLE (status text, checkout_id uuid, expires_at timestamptz, claims jsonb, shortages jsonb, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_checkout';
+COMMENT ON FUNCTION reservation.checkout IS 'Holds several lines together, all or none. lines: an array of 1 to 10,000 objects, each {"pool", "quantity"} for the next units (quantity: 1 if left out) or {"pool", "number"} for a unit by its number; lines of one pool are added up. ttl: how long all are held, NULL for the rule of each pool; amount: what has to be paid, in the smallest unit of the currency, NULL if nothing; currency: NULL for any.
+Status: open, with claims [{"claim_id", "pool", "number", "quantity"}]; short (nothing is held), with shortages [{"pool", "requested", "available", "reason"}] for every pool that falls short.
+Errors: 22023 bad argument or a number that a pool does not have, 42704 unknown pool, 42809 a number in a counted pool, RS001 request_id used with other arguments, 25006 read-only.
+Locks: a lock on a hash of the request_id, and of the holder for pools with per_holder; the units taken, without waiting. It holds nothing while it waits for unfinished transactions, at most reservation.claim_wait. A retry: the first answer, replayed.';
+
+CREATE FUNCTION reservation.checkout_cart(cart text, request_id text, holder text, ttl interval DEFAULT NULL,
+        amount bigint DEFAULT NULL, currency text DEFAULT NULL)
+    RETURNS TABLE (status text, checkout_id uuid, expires_at timestamptz, claims jsonb, shortages jsonb, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_checkout_cart';
+COMMENT ON FUNCTION reservation.checkout_cart IS 'Holds the lines of a cart together, all or none, as checkout does. They stay in the cart until finalize_checkout takes out exactly what was sold.
+Status: as for checkout.
+Errors: as for checkout; also 22023 an empty cart.
+Locks and retry: as for checkout. A retry gets the first answer also when the cart has changed.';
+
+CREATE FUNCTION reservation.set_payment_provider(provider text, scheme text, secret text)
+    RETURNS TABLE (status text, provider text, scheme text)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_set_payment_provider';
+COMMENT ON FUNCTION reservation.set_payment_provider IS 'Says how a payment provider signs, and with which secret. scheme: razorpay, stripe or hmac-sha256. Only the extension reads the secret; it is in no dump, so set it again after a restore. Pass it as a parameter, so that it is in no log.
+Status: set.
+Errors: 22023 bad argument, 25006 read-only.
+Locks: the provider. A retry sets the same again.';
+
+CREATE FUNCTION reservation.record_payment(checkout_id uuid, provider text, payment_id text, amount bigint, currency text,
+        payload text, signature text)
+    RETURNS TABLE (status text, checkout_id uuid, payment_id text, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_record_payment';
+COMMENT ON FUNCTION reservation.record_payment IS 'Records a payment that its provider has signed, once. amount: in the smallest unit of the currency; payload and signature: for razorpay "order_id|payment_id", with the order_id that you stored, and the hexadecimal signature; for stripe the raw body and the whole header Stripe-Signature; for hmac-sha256 the raw body and the hexadecimal HMAC-SHA256. The commit is flushed to disk even with synchronous_commit off.
+Status: paid; refund_due (recorded, and due back: the checkout is paid already, or could not be finalized), cancelled (the same, of a cancelled checkout); or, with nothing recorded: bad_signature, amount_mismatch, payment_used (it belongs to another checkout).
+Errors: 22023 bad argument or a payload of more than 1 MiB, 42704 unknown provider, RS002 unknown checkout, 25006 read-only.
+Locks: the checkout. A retry: the first answer, replayed.';
+
+CREATE FUNCTION reservation.finalize_checkout(checkout_id uuid)
+    RETURNS TABLE (status text, checkout_id uuid, order_id uuid, order_number bigint, finalized_at timestamptz, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_finalize_checkout';
+COMMENT ON FUNCTION reservation.finalize_checkout IS 'Makes a checkout an order: finalizes all its claims and takes what was sold out of its cart. Order numbers are dense, so they are given out one transaction after the other: call this last, and commit. After the holds lapsed it still succeeds if the same units, or as much of a counted pool, can be had. The commit is flushed to disk even with synchronous_commit off.
+Status: finalized; not_paid; lapsed (it needs no payment, and something cannot be had any more: nothing was changed); refund_due (it is paid, and something cannot be had any more: all of it was given up, and the payment is in the view refunds_due); cancelled.
+Errors: 22023 bad argument, RS002 unknown checkout, 55P03 an unfinished transaction leaves it undecided whether a lapsed unit is free, 25006 read-only.
+Locks: a lock on a hash of the cart, the checkout, its claims, and at the end the order numbers. A retry: the same order, replayed.';
+
+CREATE FUNCTION reservation.cancel_checkout(checkout_id uuid)
+    RETURNS TABLE (status text, checkout_id uuid, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cancel_checkout';
+COMMENT ON FUNCTION reservation.cancel_checkout IS 'Gives back what a checkout holds. If it is paid, its payment is due back.
+Status: cancelled; finalized (nothing was changed).
+Errors: 22023 bad argument, RS002 unknown checkout, 25006 read-only.
+Locks: the checkout and its claims. A retry: cancelled, replayed.';
+
+CREATE FUNCTION reservation.settle_refund(checkout_id uuid, reference text, provider text DEFAULT NULL, payment_id text DEFAULT NULL)
+    RETURNS TABLE (status text, checkout_id uuid, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_settle_refund';
+COMMENT ON FUNCTION reservation.settle_refund IS 'Notes that a payment was given back, and takes it out of the view refunds_due. reference: of the refund, such as the provider''s id of it; provider, payment_id: which payment, needed only if several of the checkout are due.
+Status: settled; nothing_due (nothing was changed).
+Errors: 22023 bad argument, or several payments are due and none is named, RS002 unknown checkout, 25006 read-only.
+Locks: the checkout. A retry with the same reference: settled, replayed.';
+
 CREATE FUNCTION reservation.sweep(max integer DEFAULT 1000)
     RETURNS TABLE (status text, lapsed integer)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_sweep';
@@ -736,8 +1094,10 @@ GRANT USAGE ON SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON ALL TABLES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, UPDATE, USAGE ON ALL SEQUENCES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
+-- Secrets are for the library alone, which reads them in the name of the tables' owner.
+REVOKE ALL ON reservation.payment_provider FROM @extowner@;
 
--- dump: everything is data of the user. The sequences of pools are derived and made again when needed.
+-- dump: everything is data of the user, except secrets. The sequences of pools are derived and made again when needed.
 
 SELECT pg_catalog.pg_extension_config_dump('reservation.pool_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.pool', '');
@@ -745,5 +1105,11 @@ SELECT pg_catalog.pg_extension_config_dump('reservation.available', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.unit', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.claim', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.request', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.operation', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.cart_line', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.cart_merge', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.checkout', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.payment', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.order', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.log', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.stock', '');

@@ -152,7 +152,8 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	if (order->named)
 		supply = rsv_supply_take_unit(pool, order->number, &order->now, deadline);
 	else
-		supply = rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available);
+		supply =
+			rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available, false);
 
 	if (supply != RSV_TAKEN)
 		rsv_stats_add(pool->pool_id, supply == RSV_GONE ? RSV_COUNT_GONE : RSV_COUNT_BUSY, 1);

@@ -41,6 +41,11 @@ static RsvTableInfo tables[] = {
 	[RSV_STOCK] = {"stock", 4},
 	[RSV_CLAIM] = {"claim", 13},
 	[RSV_REQUEST] = {"request", 6},
+	[RSV_OPERATION] = {"operation", 5},
+	[RSV_PROVIDER] = {"payment_provider", 3},
+	[RSV_CHECKOUT] = {"checkout", 14},
+	[RSV_PAYMENT] = {"payment", 10},
+	[RSV_ORDER] = {"order", 4},
 	[RSV_LOG] = {"log", 10},
 };
 
@@ -56,6 +61,14 @@ static IndexName indexes[] = {
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
 	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
 	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
+	[RSV_OPERATION_PKEY] = {"operation_pkey", RSV_OPERATION},
+	[RSV_PROVIDER_PKEY] = {"payment_provider_pkey", RSV_PROVIDER},
+	[RSV_CHECKOUT_PKEY] = {"checkout_pkey", RSV_CHECKOUT},
+	[RSV_CHECKOUT_REQUEST] = {"checkout_request", RSV_CHECKOUT},
+	[RSV_PAYMENT_PKEY] = {"payment_pkey", RSV_PAYMENT},
+	[RSV_PAYMENT_CHECKOUT] = {"payment_checkout", RSV_PAYMENT},
+	[RSV_ORDER_CHECKOUT] = {"order_checkout", RSV_ORDER},
+	[RSV_ORDER_NUMBER] = {"order_number", RSV_ORDER},
 };
 
 static Oid named_relation(const char *name);

@@ -29,6 +29,16 @@ INSERT INTO misuse SELECT '22023', unnest(ARRAY[
     $$extend(NULL, '1 hour')$$, $$extend(pg_temp.hold(), NULL)$$, $$release(NULL)$$, $$finalize(NULL)$$, $$refund(NULL)$$,
     $$take(NULL, 'h')$$, $$take('counted', NULL)$$, $$take('counted', 'h', NULL)$$, $$charge(NULL, 1, 'c')$$,
     $$charge('counted', NULL, 'c')$$, $$adjust(NULL, 1)$$, $$adjust('counted', NULL)$$, $$account_entries(NULL)$$,
+    $$run_once(NULL, 'r')$$, $$run_once('s', NULL)$$, $$save_response(NULL, 'r', '1')$$, $$save_response('s', NULL, '1')$$, $$save_response('s', 'r', NULL)$$,
+    $$cart_add(NULL, 'p')$$, $$cart_add('c', NULL)$$, $$cart_add('c', 'p', NULL)$$, $$cart_add('c', 'p', 1, NULL)$$,
+    $$cart_set(NULL, 'p', 1)$$, $$cart_set('c', NULL, 1)$$, $$cart_set('c', 'p', NULL)$$, $$cart_set('c', 'p', 1, NULL)$$,
+    $$cart_merge(NULL, 'd')$$, $$cart_merge('c', NULL)$$, $$cart_merge('c', 'd', NULL)$$, $$cart_merge('c', 'c')$$, $$cart_lines(NULL)$$,
+    $$checkout(NULL, 'h', '[{"pool": "p"}]')$$, $$checkout('c', NULL, '[{"pool": "p"}]')$$, $$checkout('c', 'h', NULL)$$, $$checkout('c', 'h', '[]')$$,
+    $$checkout_cart(NULL, 'c', 'h')$$, $$checkout_cart('c', NULL, 'h')$$, $$checkout_cart('c', 'c', NULL)$$, $$checkout_cart('empty', 'c', 'h')$$,
+    $$set_payment_provider(NULL, 'stripe', 'x')$$, $$set_payment_provider('v', NULL, 'x')$$, $$set_payment_provider('v', 'stripe', NULL)$$,
+    $$set_payment_provider('v', 'md5', 'x')$$, $$set_payment_provider('v', 'stripe', '')$$,
+    $$record_payment(NULL, 'v', 'i', 1, 'EUR', 'x', 'y')$$, $$finalize_checkout(NULL)$$, $$cancel_checkout(NULL)$$,
+    $$settle_refund(NULL, 'r')$$, $$settle_refund(gen_random_uuid(), NULL)$$,
     $$sweep(NULL)$$, $$grant_access(NULL, 'read')$$, $$grant_access(current_user::regrole, NULL)$$]);
 -- a name that is empty, or longer than 1,000 bytes
 INSERT INTO misuse SELECT '22023', replace(call, '$1', name) FROM
@@ -68,6 +78,11 @@ INSERT INTO misuse SELECT '22023', unnest(ARRAY[
 INSERT INTO misuse VALUES
     ('42704', $$alter_pool('x')$$), ('42704', $$add_units('x', 1)$$), ('42704', $$drop_pool('x')$$), ('42704', $$availability('{p,x}')$$),
     ('42704', $$claim_next('x', 'h')$$), ('42704', $$claim_unit('x', 1, 'h')$$), ('42704', $$verify('x')$$),
+    ('42704', $$cart_add('c', 'x')$$), ('42704', $$checkout('c', 'h', '[{"pool": "x"}]')$$),
+    ('42704', $$record_payment(gen_random_uuid(), 'x', 'i', 1, 'EUR', 'x', 'y')$$),
+    ('42809', $$checkout('c', 'h', '[{"pool": "counted", "number": 1}]')$$),
+    ('RS002', $$save_response('s', 'never', '1')$$), ('RS002', $$finalize_checkout('00000000-0000-0000-0000-000000000000')$$),
+    ('RS002', $$cancel_checkout('00000000-0000-0000-0000-000000000000')$$), ('RS002', $$settle_refund('00000000-0000-0000-0000-000000000000', 'r')$$),
     ('42710', $$create_pool('p', 4, per_holder => 3)$$), ('42710', $$create_pool('p', 3)$$), ('42710', $$create_pool('p')$$),
     ('42710', $$create_pool('open', 1)$$), ('42710', $$create_pool('counted', 3)$$),
     ('42704', $$take('x', 'h')$$), ('42704', $$charge('x', 1, 'c')$$), ('42704', $$adjust('x', 1)$$), ('42704', $$account_entries('x')$$),
@@ -102,8 +117,12 @@ SET LOCAL transaction_read_only = on;
 SELECT throws_ok('SELECT FROM reservation.' || call, '25006', NULL, 'read-only: ' || call)
 FROM unnest(ARRAY[$$create_pool('x', 1)$$, $$alter_pool('p')$$, $$add_units('p', 1)$$, $$drop_pool('p')$$, $$claim_next('p', 'h')$$,
     $$claim_unit('p', 3, 'h')$$, $$extend(pg_temp.hold(), '1 hour')$$, $$release(pg_temp.hold())$$, $$finalize(pg_temp.hold())$$,
-    $$refund(pg_temp.sale())$$, $$sweep()$$, $$grant_access(current_user::regrole, 'read')$$]) call;
+    $$run_once('s', 'r')$$, $$save_response('s', 'r', '1')$$, $$cart_add('c', 'p')$$, $$cart_set('c', 'p', 1)$$, $$cart_merge('c', 'd')$$,
+    $$checkout('c', 'h', '[{"pool": "p"}]')$$, $$checkout_cart('c', 'c', 'h')$$, $$set_payment_provider('v', 'stripe', 'x')$$,
+    $$record_payment(gen_random_uuid(), 'v', 'i', 1, 'EUR', 'x', 'y')$$, $$finalize_checkout(gen_random_uuid())$$, $$cancel_checkout(gen_random_uuid())$$,
+    $$settle_refund(gen_random_uuid(), 'r')$$, $$refund(pg_temp.sale())$$, $$sweep()$$, $$grant_access(current_user::regrole, 'read')$$]) call;
 SELECT lives_ok('SELECT FROM reservation.' || call, 'read-only: ' || call)
-FROM unnest(ARRAY[$$version()$$, $$availability('{p}')$$, $$verify()$$, $$verify('p')$$, $$pool_status$$, $$units$$, $$claims$$]) call;
+FROM unnest(ARRAY[$$version()$$, $$availability('{p}')$$, $$verify()$$, $$verify('p')$$, $$pool_status$$, $$units$$, $$claims$$, $$cart_lines('c')$$, $$checkouts$$,
+    $$payments$$, $$refunds_due$$]) call;
 SELECT * FROM finish();
 ROLLBACK;

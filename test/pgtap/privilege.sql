@@ -1,6 +1,6 @@
 -- What each level of grant_access may do, exactly; and that PUBLIC may do nothing.
 BEGIN;
-SELECT plan(35);
+SELECT plan(38);
 
 CREATE ROLE rsv_none;
 CREATE ROLE rsv_read;
@@ -20,16 +20,18 @@ $$;
 
 SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
 SELECT is(pg_temp.functions('rsv_read'), '{availability,stats_by_id,verify,version}', 'read: functions');
-SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availability,charge,charge_credit,check_version,claim_next,'
-    'claim_unit,extend,finalize,finalize_once,refund,release,stats_by_id,sweep,take,take_stock,verify,version}',
+SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availability,cancel_checkout,cart_add,cart_lines,cart_merge,cart_set,'
+    'charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,extend,finalize,finalize_checkout,finalize_once,'
+    'record_payment,refund,release,run_once,save_response,settle_refund,stats_by_id,sweep,take,take_stock,verify,version}',
     'claim: functions');
-SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,assign_number,availability,charge,charge_credit,'
-    'check_version,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,finalize_once,grant_access,refund,release,'
-    'reset_stats,stats_by_id,sweep,take,take_stock,verify,version}', 'admin: functions');
+SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,assign_number,availability,cancel_checkout,cart_add,cart_lines,'
+    'cart_merge,cart_set,charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,'
+    'finalize_checkout,finalize_once,grant_access,record_payment,refund,release,reset_stats,run_once,save_response,set_payment_provider,'
+    'settle_refund,stats_by_id,sweep,take,take_stock,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{pool_status,stats,units}', 'read: may read');
-SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,stats,units}', 'claim: may read');
-SELECT is(pg_temp.readable('rsv_admin'), '{claims,pool_status,stats,units}', 'admin: may read');
+SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,payments,pool_status,refunds_due,stats,units}', 'claim: may read');
+SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,payments,pool_status,refunds_due,stats,units}', 'admin: may read');
 SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v')
     AND (has_table_privilege(%1$L, oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
         OR has_any_column_privilege(%1$L, oid, 'INSERT, UPDATE, REFERENCES'))$$, r), r || ' writes no table')
@@ -107,6 +109,14 @@ CREATE TEMP TABLE read_owned (id integer PRIMARY KEY, version integer);
 SELECT throws_ok($$CREATE TRIGGER t BEFORE UPDATE ON read_owned FOR EACH ROW EXECUTE FUNCTION reservation.check_version('version')$$,
     '42501', NULL, 'read: may not attach a trigger');
 RESET ROLE;
+
+-- a secret is for nobody: not for an administrator, nor for whoever created the extension
+SELECT is(status, 'set', 'a secret is set') FROM reservation.set_payment_provider('v', 'stripe', 'whsec_1');
+SET LOCAL ROLE rsv_admin;
+SELECT throws_ok($$TABLE reservation.payment_provider$$, '42501', NULL, 'admin: does not see secrets');
+RESET ROLE;
+SELECT is_empty($$SELECT a.grantee FROM pg_class, aclexplode(relacl) a WHERE oid = 'reservation.payment_provider'::regclass AND a.grantee <> relowner$$,
+    'nothing on the secrets is granted to anybody');
 
 SELECT * FROM finish();
 ROLLBACK;
