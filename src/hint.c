@@ -89,7 +89,6 @@ rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot)
 void
 rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, RsvHint *hint)
 {
-	RsvPoolKey key;
 	RsvMarks *marks;
 	RsvMarksSet *set;
 	bool may_raise;
@@ -98,10 +97,10 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	hint->from = hint->low = PG_INT32_MIN;
 	hint->to = PG_INT32_MAX;
 	hint->check_lapsed = hint->complete = true;
-	if (!rsv_marks_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &hint->key))
 		return;
-	may_raise = !rsv_touched(&key);
-	set = rsv_marks_lock(&key, &marks);
+	may_raise = !rsv_touched(pool_id);
+	set = rsv_marks_lock(&hint->key, &marks);
 	marks->counters[RSV_COUNT_WALKS]++;
 	hint->check_lapsed = marks->expiry <= now;
 	if (marks->low < RSV_NOTHING_FREE)
@@ -138,15 +137,14 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 
 /* Ends a walk: what it found raises the marks, if nobody began another. */
 void
-rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
+rsv_hint_end(const RsvHint *hint, TimestampTz now)
 {
-	RsvPoolKey key;
 	RsvMarks *marks;
 	RsvMarksSet *set;
 
-	if (!rsv_marks_key(pool_id, &key))
+	if (!OidIsValid(hint->key.database))
 		return;
-	set = rsv_marks_lock(&key, &marks);
+	set = rsv_marks_lock(&hint->key, &marks);
 	if (hint->returned)
 	{
 		/* not looked at, because a lapsed hold was enough */
