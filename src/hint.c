@@ -158,6 +158,9 @@ rsv_hint_end(const RsvHint *hint, TimestampTz now)
 		marks->next = (int32) Min(hint->last_taken + 1, PG_INT32_MAX);
 	for (int i = 0; i < hint->nspots; i++)
 		add_ahead(marks, &hint->spots[i]);
+	/* dead entries may have taken all the room, before the end that others were told of */
+	if (hint->nspots == RSV_SPOTS_MAX && hint->spots[RSV_SPOTS_MAX - 1].number < hint->to)
+		rewind_next(marks, hint->spots[RSV_SPOTS_MAX - 1].number);
 	if (hint->walk != 0 && marks->walk == hint->walk)
 	{
 		if (hint->complete)

@@ -151,12 +151,15 @@ static bool
 wait_for(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline, TimestampTz *now)
 {
 	TimestampTz begin = GetCurrentTimestamp();
-	bool ended = rsv_in_flight_wait(in_flight, deadline);
+	bool waited = rsv_in_flight_wait(in_flight, deadline);
 
 	*now = GetCurrentTimestamp();
-	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
-	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
-	return ended;
+	if (waited)
+	{
+		rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
+		rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
+	}
+	return waited;
 }
 
 /*
