@@ -140,7 +140,7 @@ look(Taking *taking, int64 *available)
 			rsv_touch_taken(pool_id, 0);
 		}
 	}
-	rsv_hint_end(pool_id, &hint, taking->now);
+	rsv_hint_end(&hint, taking->now);
 	return taken;
 }
 

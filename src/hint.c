@@ -89,7 +89,6 @@ rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot)
 void
 rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, RsvHint *hint)
 {
-	RsvPoolKey key;
 	RsvMarks *marks;
 	RsvMarksSet *set;
 	bool may_raise;
@@ -98,10 +97,10 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	hint->from = hint->low = PG_INT32_MIN;
 	hint->to = PG_INT32_MAX;
 	hint->check_lapsed = hint->complete = true;
-	if (!rsv_marks_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &hint->key))
 		return;
-	may_raise = !rsv_touched(&key);
-	set = rsv_marks_lock(&key, &marks);
+	may_raise = !rsv_touched(pool_id);
+	set = rsv_marks_lock(&hint->key, &marks);
 	marks->counters[RSV_COUNT_WALKS]++;
 	hint->check_lapsed = marks->expiry <= now;
 	if (marks->low < RSV_NOTHING_FREE)
@@ -142,15 +141,14 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
  * by another session before we came to look at the lapsed ones.
  */
 void
-rsv_hint_end(int32 pool_id, RsvHint *hint, TimestampTz now)
+rsv_hint_end(RsvHint *hint, TimestampTz now)
 {
-	RsvPoolKey key;
 	RsvMarks *marks;
 	RsvMarksSet *set;
 
-	if (!rsv_marks_key(pool_id, &key))
+	if (!OidIsValid(hint->key.database))
 		return;
-	set = rsv_marks_lock(&key, &marks);
+	set = rsv_marks_lock(&hint->key, &marks);
 	hint->nothing_free = hint->nothing_free && marks->low >= RSV_NOTHING_FREE;
 	if (hint->returned)
 	{
@@ -165,6 +163,9 @@ rsv_hint_end(int32 pool_id, RsvHint *hint, TimestampTz now)
 		marks->next = (int32) Min(hint->last_taken + 1, PG_INT32_MAX);
 	for (int i = 0; i < hint->nspots; i++)
 		add_ahead(marks, &hint->spots[i]);
+	/* dead entries may have taken all the room, before the end that others were told of */
+	if (hint->nspots == RSV_SPOTS_MAX && hint->spots[RSV_SPOTS_MAX - 1].number < hint->to)
+		rewind_next(marks, hint->spots[RSV_SPOTS_MAX - 1].number);
 	if (hint->walk != 0 && marks->walk == hint->walk)
 	{
 		if (hint->complete)

@@ -88,7 +88,10 @@ rsv_layout_owner(void)
 	return owner;
 }
 
-/* Tells this installation of the extension from one dropped and created again. */
+/*
+ * Tells this installation of the extension from one dropped and created again,
+ * and what lies where in it from what lay there before VACUUM FULL or CLUSTER.
+ */
 Oid
 rsv_layout_identity(void)
 {
@@ -96,7 +99,14 @@ rsv_layout_identity(void)
 
 	if (!OidIsValid(info->oid) || info->stale)
 		info = rsv_layout_table(RSV_AVAILABLE);
-	return info->oid;
+	return info->file;
+}
+
+/* Keeps a table from being rewritten until the end of the transaction. */
+void
+rsv_layout_lock(RsvTable table)
+{
+	(void) rsv_layout_table(table);
 }
 
 /* Waits for every transaction that has written to a table until now. */
@@ -214,6 +224,7 @@ table_learn(RsvTableInfo *info)
 	}
 	learn_target(info, relation);
 	info->oid = RelationGetRelid(relation);
+	info->file = relation->rd_rel->relfilenode;
 	table_close(relation, NoLock);
 }
 

@@ -304,6 +304,7 @@ typedef enum RsvWrite
 /* (their layout: layout.c) */
 extern Oid rsv_layout_owner(void);
 extern Oid rsv_layout_identity(void);
+extern void rsv_layout_lock(RsvTable table);
 extern void rsv_layout_wait(RsvTable table);
 
 extern Snapshot rsv_store_now(void);
@@ -461,7 +462,7 @@ typedef enum RsvCounter
 typedef struct RsvPoolKey
 {
 	Oid database;
-	Oid relation; /* reservation.available: another one after DROP and CREATE EXTENSION */
+	Oid file; /* of reservation.available: another one after DROP EXTENSION or a rewrite */
 	int32 pool_id;
 } RsvPoolKey;
 
@@ -495,6 +496,7 @@ typedef struct RsvSpot
 typedef struct RsvHint
 {
 	/* told at the beginning */
+	RsvPoolKey key;    /* whose marks it goes by; unset if there are none */
 	uint64 walk;       /* number of the walk, 0 if it can raise no mark */
 	int32 from;        /* begin here */
 	int32 to;          /* end here */
@@ -531,7 +533,7 @@ typedef struct RsvTouch
 extern bool rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
-extern void rsv_hint_end(int32 pool_id, RsvHint *hint, TimestampTz now);
+extern void rsv_hint_end(RsvHint *hint, TimestampTz now);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
 extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
 extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at);
@@ -543,7 +545,7 @@ extern void rsv_touch_init(void);
 extern void rsv_touch_taken(int32 pool_id, int32 number);
 extern void rsv_touch_freed(int32 pool_id, int32 number, bool several);
 extern void rsv_touch_hold(int32 pool_id);
-extern bool rsv_touched(const RsvPoolKey *key);
+extern bool rsv_touched(int32 pool_id);
 
 /* supply.c: finding and taking free units */
 typedef enum RsvSupply

@@ -69,6 +69,7 @@ rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz 
 	RsvReach reach = RSV_NEAR;
 	int32 taken = 0;
 
+	rsv_layout_lock(RSV_AVAILABLE); /* so that the hints are about this file of it */
 	if (count == 1 && take_next(pool, *now, &numbers[0]))
 		return RSV_TAKEN;
 	for (;;)
@@ -235,7 +236,7 @@ walk_units(Walk *walk)
 		rsv_scan_end(&scan);
 	}
 	hint->enough = walk->taken == walk->wanted;
-	rsv_hint_end(walk->pool->pool_id, hint, walk->now);
+	rsv_hint_end(hint, walk->now);
 
 	if (walk->pool->open && hint->to == PG_INT32_MAX)
 		take_new(walk);

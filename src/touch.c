@@ -67,11 +67,11 @@ rsv_touch_hold(int32 pool_id)
 
 /* Has this transaction done anything to a pool? Its subtransactions count, unless rolled back. */
 bool
-rsv_touched(const RsvPoolKey *key)
+rsv_touched(int32 pool_id)
 {
 	for (RsvTouch *entry = touches; entry != NULL; entry = entry->next)
 	{
-		if (memcmp(&entry->key, key, sizeof(RsvPoolKey)) == 0)
+		if (entry->key.pool_id == pool_id)
 			return true;
 	}
 	return false;
