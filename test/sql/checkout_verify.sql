@@ -36,7 +36,7 @@ ROLLBACK;
 -- two orders of one checkout
 BEGIN;
 DROP INDEX reservation.order_checkout;
-INSERT INTO reservation.order SELECT '00000000-0000-7000-8000-000000000000', max(order_number) + 1, :'last', now() FROM reservation.order;
+INSERT INTO reservation.order SELECT '00000000-0000-7000-8000-000000000000', max(order_number) + 1, :'last', now(), 0 FROM reservation.order;
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 -- a payment that is lost
