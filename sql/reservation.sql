@@ -337,18 +337,20 @@ CREATE TABLE reservation.order (
     order_number bigint NOT NULL,
     checkout_id uuid NOT NULL,
     finalized_at timestamptz NOT NULL,
+    settled bigint NOT NULL,
     CONSTRAINT order_pkey PRIMARY KEY (order_id),
-    CONSTRAINT order_number_positive CHECK (order_number > 0)
+    CONSTRAINT order_number_positive CHECK (order_number > settled AND settled >= 0)
 );
 CREATE UNIQUE INDEX order_checkout ON reservation.order (checkout_id);
 CREATE UNIQUE INDEX order_number ON reservation.order (order_number DESC);
 COMMENT ON TABLE reservation.order IS 'what was sold: one row per finalized checkout; never deleted';
 COMMENT ON COLUMN reservation.order.order_id IS 'UUID version 7, with the hash of its checkout in rand_a';
-COMMENT ON COLUMN reservation.order.order_number IS 'from 1, without a gap';
+COMMENT ON COLUMN reservation.order.order_number IS 'from 1, the lowest that no other order had';
 COMMENT ON COLUMN reservation.order.checkout_id IS 'the checkout that it came from';
 COMMENT ON COLUMN reservation.order.finalized_at IS 'when it was made';
+COMMENT ON COLUMN reservation.order.settled IS 'up to this number, all orders were committed when this one was made';
 COMMENT ON CONSTRAINT order_pkey ON reservation.order IS 'an order id is given out once';
-COMMENT ON CONSTRAINT order_number_positive ON reservation.order IS 'numbers begin at 1';
+COMMENT ON CONSTRAINT order_number_positive ON reservation.order IS 'numbers begin at 1, and are above those that were settled before';
 COMMENT ON INDEX reservation.order_checkout IS 'a checkout becomes one order';
 COMMENT ON INDEX reservation.order_number IS 'an order number is given out once; the highest is its first entry';
 
@@ -731,9 +733,10 @@ CREATE VIEW reservation.contradictions AS
     GROUP BY c.checkout_id, o.checkout_id, c.state
     HAVING count(o.order_id) <> CASE WHEN c.state = 'finalized' THEN 1 ELSE 0 END
     UNION ALL
-    SELECT NULL, 'order numbers have a gap', max(o.order_number)::text, count(*)::text,
+    SELECT NULL, 'order numbers that were settled are missing', s.settled::text, count(o.order_id)::text,
         'Restore the missing rows in reservation.order from a backup.'
-    FROM reservation.order o HAVING count(*) <> max(o.order_number)
+    FROM (SELECT max(settled) AS settled FROM reservation.order) s LEFT JOIN reservation.order o ON o.order_number <= s.settled
+    GROUP BY s.settled HAVING count(o.order_id) <> s.settled
     UNION ALL
     SELECT l.claim ->> 'pool', 'a claim is not in the state that its checkout says', c.state,
         format('%s, %s', l.claim ->> 'claim_id', coalesce(k.state, 'does not exist')),
@@ -892,7 +895,7 @@ Locks: the claim. A retry with the same request_id, or of a refund of the rest: 
 
 CREATE FUNCTION reservation.run_once(scope text, request_id text, arguments jsonb DEFAULT NULL)
     RETURNS TABLE (status text, response jsonb)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_run_once';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_run_once';
 COMMENT ON FUNCTION reservation.run_once IS 'Makes an operation of the application happen once. Call it at the start of the transaction that does the work and ends with save_response. scope: kind of the operation; request_id: which one; arguments: what a repeated call must have, too.
 Status: first (do the work); replayed, with the response of the first, NULL if it committed without one.
 Errors: 22023 bad argument, RS001 request_id used with other arguments, 25006 read-only.
@@ -900,7 +903,7 @@ Locks: the operation. A retry waits for the first caller and gets its response; 
 
 CREATE FUNCTION reservation.save_response(scope text, request_id text, response jsonb)
     RETURNS TABLE (status text)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_save_response';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_save_response';
 COMMENT ON FUNCTION reservation.save_response IS 'Stores the response of an operation that run_once said to do, for everybody who asks again.
 Status: saved.
 Errors: 22023 bad argument, RS001 it has another response already, RS002 run_once was not called, 25006 read-only.
@@ -908,7 +911,7 @@ Locks: the operation. A retry: saved.';
 
 CREATE FUNCTION reservation.cart_add(cart text, pool text, quantity bigint DEFAULT 1, options jsonb DEFAULT '{}')
     RETURNS TABLE (status text, cart text, pool text, quantity bigint)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cart_add';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cart_add';
 COMMENT ON FUNCTION reservation.cart_add IS 'Adds a quantity to a line of a cart, and answers with what the line has now. options: an object of at most 640 bytes that tells lines of one pool apart, compared by value. Nothing is held.
 Status: added.
 Errors: 22023 bad argument or too much for a line, 42704 unknown pool, 25006 read-only.
@@ -916,7 +919,7 @@ Locks: a lock on a hash of the cart. A retry adds again: where that matters, use
 
 CREATE FUNCTION reservation.cart_set(cart text, pool text, quantity bigint, options jsonb DEFAULT '{}')
     RETURNS TABLE (status text, cart text, pool text, quantity bigint)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cart_set';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cart_set';
 COMMENT ON FUNCTION reservation.cart_set IS 'Sets the quantity of a line of a cart; 0 removes it.
 Status: set; removed.
 Errors: 22023 bad argument, 42704 unknown pool (not for 0), 25006 read-only.
@@ -924,7 +927,7 @@ Locks: a lock on a hash of the cart. A retry does the same again.';
 
 CREATE FUNCTION reservation.cart_merge(source text, target text, policy text DEFAULT 'sum')
     RETURNS TABLE (status text, target text, lines bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cart_merge';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cart_merge';
 COMMENT ON FUNCTION reservation.cart_merge IS 'Moves all lines of one cart into another, as when a guest signs in, and empties the first. policy, for a line that both have: sum, max, or the quantity of source or target; lines that only one has are kept. lines: how many were moved. A checkout of the source that is under way goes on with the target.
 Status: merged.
 Errors: 22023 bad argument, the same cart twice, or too much for a line (nothing is merged), 25006 read-only.
@@ -932,7 +935,7 @@ Locks: locks on hashes of both carts. A retry: merged, replayed, with the lines 
 
 CREATE FUNCTION reservation.cart_lines(cart text)
     RETURNS TABLE (pool text, options jsonb, quantity bigint)
-    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cart_lines';
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'rsv_cart_lines';
 COMMENT ON FUNCTION reservation.cart_lines IS 'The lines of a cart, as the snapshot of the caller sees them; none for a cart that nobody has added to.
 Errors: 22023 bad argument.
 Locks: none. Works on a standby.';
@@ -940,7 +943,7 @@ Locks: none. Works on a standby.';
 CREATE FUNCTION reservation.checkout(request_id text, holder text, lines jsonb, ttl interval DEFAULT NULL,
         amount bigint DEFAULT NULL, currency text DEFAULT NULL)
     RETURNS TABLE (status text, checkout_id uuid, expires_at timestamptz, claims jsonb, shortages jsonb, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_checkout';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_checkout';
 COMMENT ON FUNCTION reservation.checkout IS 'Holds several lines together, all or none. lines: an array of 1 to 10,000 objects, each {"pool", "quantity"} for the next units (quantity: 1 if left out) or {"pool", "number"} for a unit by its number; lines of one pool are added up. ttl: how long all are held, NULL for the rule of each pool; amount: what has to be paid, in the smallest unit of the currency, NULL if nothing; currency: NULL for any.
 Status: open, with claims [{"claim_id", "pool", "number", "quantity"}]; short (nothing is held), with shortages [{"pool", "requested", "available", "reason"}] for every pool that falls short.
 Errors: 22023 bad argument or a number that a pool does not have, 42704 unknown pool, 42809 a number in a counted pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -949,7 +952,7 @@ Locks: a lock on a hash of the request_id, and of the holder for pools with per_
 CREATE FUNCTION reservation.checkout_cart(cart text, request_id text, holder text, ttl interval DEFAULT NULL,
         amount bigint DEFAULT NULL, currency text DEFAULT NULL)
     RETURNS TABLE (status text, checkout_id uuid, expires_at timestamptz, claims jsonb, shortages jsonb, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_checkout_cart';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_checkout_cart';
 COMMENT ON FUNCTION reservation.checkout_cart IS 'Holds the lines of a cart together, all or none, as checkout does. They stay in the cart until finalize_checkout takes out exactly what was sold.
 Status: as for checkout.
 Errors: as for checkout; also 22023 an empty cart.
@@ -957,7 +960,7 @@ Locks and retry: as for checkout. A retry gets the first answer also when the ca
 
 CREATE FUNCTION reservation.set_payment_provider(provider text, scheme text, secret text)
     RETURNS TABLE (status text, provider text, scheme text)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_set_payment_provider';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_set_payment_provider';
 COMMENT ON FUNCTION reservation.set_payment_provider IS 'Says how a payment provider signs, and with which secret. scheme: razorpay, stripe or hmac-sha256. Only the extension reads the secret; it is in no dump, so set it again after a restore. Pass it as a parameter, so that it is in no log.
 Status: set.
 Errors: 22023 bad argument, 25006 read-only.
@@ -966,7 +969,7 @@ Locks: the provider. A retry sets the same again.';
 CREATE FUNCTION reservation.record_payment(checkout_id uuid, provider text, payment_id text, amount bigint, currency text,
         payload text, signature text)
     RETURNS TABLE (status text, checkout_id uuid, payment_id text, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_record_payment';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_record_payment';
 COMMENT ON FUNCTION reservation.record_payment IS 'Records a payment that its provider has signed, once. amount: in the smallest unit of the currency; payload and signature: for razorpay "order_id|payment_id", with the order_id that you stored, and the hexadecimal signature; for stripe the raw body and the whole header Stripe-Signature; for hmac-sha256 the raw body and the hexadecimal HMAC-SHA256. The commit is flushed to disk even with synchronous_commit off.
 Status: paid; refund_due (recorded, and due back: the checkout is paid already, or could not be finalized), cancelled (the same, of a cancelled checkout); or, with nothing recorded: bad_signature, amount_mismatch, payment_used (it belongs to another checkout).
 Errors: 22023 bad argument or a payload of more than 1 MiB, 42704 unknown provider, RS002 unknown checkout, 25006 read-only.
@@ -974,15 +977,15 @@ Locks: the checkout. A retry: the first answer, replayed.';
 
 CREATE FUNCTION reservation.finalize_checkout(checkout_id uuid)
     RETURNS TABLE (status text, checkout_id uuid, order_id uuid, order_number bigint, finalized_at timestamptz, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_finalize_checkout';
-COMMENT ON FUNCTION reservation.finalize_checkout IS 'Makes a checkout an order: finalizes all its claims and takes what was sold out of its cart. Order numbers are dense, so they are given out one transaction after the other: call this last, and commit. After the holds lapsed it still succeeds if the same units, or as much of a counted pool, can be had. The commit is flushed to disk even with synchronous_commit off.
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_finalize_checkout';
+COMMENT ON FUNCTION reservation.finalize_checkout IS 'Makes a checkout an order: finalizes all its claims and takes what was sold out of its cart. Order numbers are dense: the lowest that no order has, so that a rollback or a crash loses none, and nobody waits for anybody''s commit. After the holds lapsed it still succeeds if the same units, or as much of a counted pool, can be had. The commit is flushed to disk even with synchronous_commit off.
 Status: finalized; not_paid; lapsed (it needs no payment, and something cannot be had any more: nothing was changed); refund_due (it is paid, and something cannot be had any more: all of it was given up, and the payment is in the view refunds_due); cancelled.
 Errors: 22023 bad argument, RS002 unknown checkout, 55P03 an unfinished transaction leaves it undecided whether a lapsed unit is free, 25006 read-only.
-Locks: a lock on a hash of the cart, the checkout, its claims, and at the end the order numbers. A retry: the same order, replayed.';
+Locks: a lock on a hash of the cart, the checkout, its claims. A retry: the same order, replayed.';
 
 CREATE FUNCTION reservation.cancel_checkout(checkout_id uuid)
     RETURNS TABLE (status text, checkout_id uuid, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_cancel_checkout';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cancel_checkout';
 COMMENT ON FUNCTION reservation.cancel_checkout IS 'Gives back what a checkout holds. If it is paid, its payment is due back.
 Status: cancelled; finalized (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown checkout, 25006 read-only.
@@ -990,7 +993,7 @@ Locks: the checkout and its claims. A retry: cancelled, replayed.';
 
 CREATE FUNCTION reservation.settle_refund(checkout_id uuid, reference text, provider text DEFAULT NULL, payment_id text DEFAULT NULL)
     RETURNS TABLE (status text, checkout_id uuid, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_settle_refund';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_settle_refund';
 COMMENT ON FUNCTION reservation.settle_refund IS 'Notes that a payment was given back, and takes it out of the view refunds_due. reference: of the refund, such as the provider''s id of it; provider, payment_id: which payment, needed only if several of the checkout are due.
 Status: settled; nothing_due (nothing was changed).
 Errors: 22023 bad argument, or several payments are due and none is named, RS002 unknown checkout, 25006 read-only.

@@ -45,7 +45,7 @@ static RsvTableInfo tables[] = {
 	[RSV_PROVIDER] = {"payment_provider", 3},
 	[RSV_CHECKOUT] = {"checkout", 14},
 	[RSV_PAYMENT] = {"payment", 10},
-	[RSV_ORDER] = {"order", 4},
+	[RSV_ORDER] = {"order", 5},
 	[RSV_LOG] = {"log", 10},
 };
 

@@ -12,7 +12,7 @@
  * Lock order: a call takes the lock of its request before that of the holder,
  * both before any row, and that of a pool's sequence last. Several locks of one
  * space are taken in the order of their places. A cart's lock comes before the
- * row of a checkout; that of the order numbers is the last of all.
+ * row of a checkout. A lock that is given up at once is the last of all.
  */
 #include "postgres.h"
 

@@ -9,7 +9,7 @@
  * Invariant: a paid checkout ends with its goods or with its money due back.
  *
  * Locks: the cart's, the checkout's row, those of the holder in pools with
- * per_holder, claims in canonical order, the order numbers.
+ * per_holder, claims in canonical order; for a moment, the order numbers.
  */
 #include "postgres.h"
 

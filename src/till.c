@@ -14,10 +14,12 @@
  * money is for the goods, or it is due back.
  *
  * Lock order: the cart's lock (lock.c), the row of the checkout, the key of a
- * payment, claims in canonical order, the order numbers.
+ * payment, claims in canonical order; for a moment, the order numbers.
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -69,8 +71,16 @@ enum
 	ORDER_ORDER_NUMBER,
 	ORDER_CHECKOUT_ID,
 	ORDER_FINALIZED_AT,
+	ORDER_SETTLED,
 	ORDER_COLUMNS
 };
+
+/* An order number that somebody has. */
+typedef struct TakenNumber
+{
+	int64 number;
+	bool committed;
+} TakenNumber;
 
 static const char *const state_names[] = {
 	[RSV_CHECKOUT_OPEN] = "open",
@@ -86,7 +96,8 @@ static text *text_column(RsvScan *scan, int column);
 static struct varlena *value_column(RsvScan *scan, int column);
 static void payment_from_scan(RsvScan *scan, RsvPayment *payment);
 static void payment_to_row(const RsvPayment *payment, Datum *values, bool *nulls);
-static int64 last_order_number(void);
+static int64 next_order_number(int64 *settled);
+static bool is_committed(RsvScan *scan);
 
 /* Finds the checkout of a request id; false if there is none. */
 bool
@@ -377,11 +388,11 @@ rsv_order_find(const pg_uuid_t *checkout_id, RsvOrder *order)
 }
 
 /*
- * Makes the order of a checkout, with the next number. From here to the end of
- * the transaction nobody else gets a number, which is what keeps them dense: the
- * next one is known only when it is known whether this one is used. So this
- * comes last. The number is read from the orders themselves; there is no
- * counter that a rollback, a crash or a restore could leave behind.
+ * Makes the order of a checkout, with the lowest number that no order has, be it
+ * committed or in flight. Two calls do not take the same one, because finding it
+ * and inserting the row is done under a lock, which is given up at once: nobody
+ * waits for anybody's commit. A number whose transaction rolls back is the next
+ * one out.
  */
 void
 rsv_order_make(const RsvCheckout *checkout, TimestampTz now, RsvOrder *order)
@@ -389,33 +400,75 @@ rsv_order_make(const RsvCheckout *checkout, TimestampTz now, RsvOrder *order)
 	text *pool_name = cstring_to_text("");
 	Datum values[ORDER_COLUMNS];
 	bool nulls[ORDER_COLUMNS] = {false};
+	int64 settled;
 
 	/* the order lives on the shard of its checkout: the same hash */
 	rsv_identifier_make(&order->order_id, now, pool_name);
 	memcpy(&order->order_id.data[6], &checkout->checkout_id.data[6], 2);
 	order->finalized_at = now;
 	rsv_lock(RSV_LOCK_ORDER, 0, pool_name);
-	order->order_number = last_order_number() + 1;
+	order->order_number = next_order_number(&settled);
 	values[ORDER_ORDER_ID] = UUIDPGetDatum(&order->order_id);
 	values[ORDER_ORDER_NUMBER] = Int64GetDatum(order->order_number);
 	values[ORDER_CHECKOUT_ID] = UUIDPGetDatum(&checkout->checkout_id);
 	values[ORDER_FINALIZED_AT] = TimestampTzGetDatum(now);
+	values[ORDER_SETTLED] = Int64GetDatum(settled);
 	rsv_store_insert(RSV_ORDER, values, nulls);
+	rsv_unlock(RSV_LOCK_ORDER, 0, pool_name);
 }
 
-/* The highest order number, 0 if there is none: the first entry of the index. */
+/*
+ * The lowest number that is not taken. Every order says up to which number all
+ * were committed when it was made (settled), which stays true; so we look from
+ * the highest number down to the highest of these, and no further.
+ */
 static int64
-last_order_number(void)
+next_order_number(int64 *settled)
 {
 	RsvKey key = {BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(0)};
-	Snapshot now = rsv_store_now();
+	List *taken = NIL; /* ascending */
+	ListCell *cell;
 	RsvScan scan;
-	int64 number = 0;
+	int64 next;
+	bool all_committed = true;
 
-	rsv_scan_begin(&scan, RSV_ORDER_NUMBER, now, &key, 1);
-	if (rsv_scan_next(&scan))
-		number = DatumGetInt64(scan.slot->tts_values[ORDER_ORDER_NUMBER]);
+	*settled = 0;
+	rsv_scan_begin(&scan, RSV_ORDER_NUMBER, NULL, &key, 1);
+	while (rsv_scan_next(&scan))
+	{
+		TakenNumber *number = palloc(sizeof(TakenNumber));
+
+		number->number = DatumGetInt64(scan.slot->tts_values[ORDER_ORDER_NUMBER]);
+		number->committed = is_committed(&scan);
+		*settled = Max(*settled, DatumGetInt64(scan.slot->tts_values[ORDER_SETTLED]));
+		if (number->number <= *settled)
+			break;
+		taken = lcons(number, taken);
+	}
 	rsv_scan_end(&scan);
-	rsv_store_forget(now);
-	return number;
+
+	next = *settled + 1;
+	foreach(cell, taken)
+	{
+		const TakenNumber *number = lfirst(cell);
+
+		if (number->number > next)
+			break;
+		all_committed = all_committed && number->committed;
+		if (all_committed)
+			*settled = number->number;
+		next = number->number + 1;
+	}
+	return next;
+}
+
+/* Has the row that the scan stands on been committed? One of our own has not, yet. */
+static bool
+is_committed(RsvScan *scan)
+{
+	bool isnull;
+	Datum xmin = slot_getsysattr(scan->slot, MinTransactionIdAttributeNumber, &isnull);
+
+	return !TransactionIdIsValid(scan->holder) &&
+		!TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
 }

@@ -124,6 +124,11 @@ SELECT unnest(ARRAY[
 FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace
 WHERE changes;
 
+-- what answers with one row says so to the planner: several calls in one statement are not taken for millions of rows
+SELECT is(prorows, 1::real, name || ' is planned as one row')
+FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace
+WHERE name ~ 'checkout|cart_(add|set|merge)|once|response|payment|settle_refund';
+
 -- names become JSON keys
 SELECT ok(n ~ '^[a-z]+(_[a-z]+)*$', name || ': ' || n || ' is a clean name')
 FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace, unnest(proargnames) n;

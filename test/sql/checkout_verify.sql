@@ -23,7 +23,7 @@ SELECT status FROM reservation.record_payment(:'gone', 'cv', 'cv gone', 100, 'EU
 SELECT status FROM reservation.cancel_checkout(:'gone');
 SELECT * FROM pg_temp.report();
 
--- an order that is lost: its checkout has none, and the numbers have a gap
+-- an order that is lost: its checkout has none, and its number, which was settled, is missing
 BEGIN;
 DELETE FROM reservation.order WHERE checkout_id = :'sold';
 SELECT * FROM pg_temp.report();
@@ -36,7 +36,7 @@ ROLLBACK;
 -- two orders of one checkout
 BEGIN;
 DROP INDEX reservation.order_checkout;
-INSERT INTO reservation.order SELECT '00000000-0000-7000-8000-000000000000', max(order_number) + 1, :'last', now() FROM reservation.order;
+INSERT INTO reservation.order SELECT '00000000-0000-7000-8000-000000000000', max(order_number) + 1, :'last', now(), 0 FROM reservation.order;
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 -- a payment that is lost
@@ -87,6 +87,6 @@ UPDATE reservation.checkout SET state = 'finalized', ended_at = now(), paid_at =
 UPDATE reservation.checkout SET state = 'shipped' WHERE checkout_id = :'paid';
 INSERT INTO reservation.payment SELECT provider, 'cv twice', checkout_id, amount, currency, state, answer, received_at FROM reservation.payment WHERE payment_id = 'cv sold';
 INSERT INTO reservation.payment_provider VALUES ('cv empty', 'stripe', '');
-UPDATE reservation.order SET order_number = 0 WHERE checkout_id = :'last';
+UPDATE reservation.order SET order_number = settled WHERE checkout_id = :'last';
 \set VERBOSITY default
 SELECT * FROM pg_temp.report();
