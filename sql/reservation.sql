@@ -126,7 +126,7 @@ CREATE TABLE reservation.claim (
     state text COLLATE "C" NOT NULL,
     holder text COLLATE "C" NOT NULL,
     request_id text COLLATE "C",
-    limited boolean NOT NULL DEFAULT false,
+    by_holder boolean NOT NULL DEFAULT false,
     taken bigint,
     refunded bigint,
     CONSTRAINT claim_pkey PRIMARY KEY (claim_id),
@@ -140,7 +140,7 @@ CREATE UNIQUE INDEX claim_live ON reservation.claim (pool_id, number)
     WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized');
 CREATE INDEX claim_expiry ON reservation.claim (pool_id, expires_at) WHERE state = 'held';
 CREATE INDEX claim_holder ON reservation.claim (holder, pool_id)
-    WHERE limited AND (state = 'held' OR state = 'finalized');
+    WHERE by_holder AND (state = 'held' OR state = 'finalized');
 CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL AND state <> 'held';
 COMMENT ON TABLE reservation.claim IS 'who got what: one row per claim, never deleted';
 COMMENT ON COLUMN reservation.claim.claim_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
@@ -153,7 +153,7 @@ COMMENT ON COLUMN reservation.claim.number IS 'the number of the unit, NULL for 
 COMMENT ON COLUMN reservation.claim.state IS 'held, finalized, released, lapsed or refunded';
 COMMENT ON COLUMN reservation.claim.holder IS 'who has it, in the application''s own terms';
 COMMENT ON COLUMN reservation.claim.request_id IS 'idempotency key of the call that made the claim';
-COMMENT ON COLUMN reservation.claim.limited IS 'true if the pool has per_holder: the claim counts for its holder';
+COMMENT ON COLUMN reservation.claim.by_holder IS 'true if the claim is looked for by its holder: the pool has per_holder, or a trigger made the claim for a row';
 COMMENT ON COLUMN reservation.claim.taken IS 'units it began with, if it was finalized for fewer';
 COMMENT ON COLUMN reservation.claim.refunded IS 'units refunded so far; NULL: none';
 COMMENT ON CONSTRAINT claim_pkey ON reservation.claim IS 'a claim id is given out once';
@@ -162,7 +162,7 @@ COMMENT ON CONSTRAINT claim_finalized_at ON reservation.claim IS 'finalized clai
 COMMENT ON CONSTRAINT claim_quantity ON reservation.claim IS 'a claim is for at least one, for no more than was taken, and no more than that is refunded';
 COMMENT ON INDEX reservation.claim_live IS 'no unit is held or sold twice';
 COMMENT ON INDEX reservation.claim_expiry IS 'finds the holds that have lapsed';
-COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it';
+COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it, and what a row has';
 COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account that are no holds; those are in claim_expiry';
 
 CREATE TABLE reservation.request (
@@ -669,10 +669,10 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
     WHERE (p.kind = 'numbered') <> (c.number IS NOT NULL)
     UNION ALL
-    SELECT p.pool, 'a live claim is not counted for the limit of its holder', 'limited', c.claim_id::text,
-        'Set limited in reservation.claim.'
+    SELECT p.pool, 'a live claim is not counted for the limit of its holder', 'by_holder', c.claim_id::text,
+        'Set by_holder in reservation.claim.'
     FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
-    WHERE p.per_holder IS NOT NULL AND p.dropped_at IS NULL AND NOT c.limited
+    WHERE p.per_holder IS NOT NULL AND p.dropped_at IS NULL AND NOT c.by_holder
         AND (c.state = 'held' OR c.state = 'finalized')
     UNION ALL
     SELECT p.pool, 'a dropped pool has holds', '0', count(*)::text, 'Release them.'

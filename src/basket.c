@@ -314,6 +314,7 @@ make_claims(const RsvPool *pool, List *wants, int first, int last, TimestampTz n
 		.expires_at = DT_NOEND,
 		.pool_id = pool->pool_id,
 		.state = RSV_FINALIZED,
+		.by_holder = true,
 	};
 
 	for (int i = first; i < last; i++)

@@ -37,7 +37,7 @@ enum
 	CLAIM_STATE,
 	CLAIM_HOLDER,
 	CLAIM_REQUEST_ID,
-	CLAIM_LIMITED,
+	CLAIM_BY_HOLDER,
 	CLAIM_TAKEN,
 	CLAIM_REFUNDED,
 	CLAIM_COLUMNS
@@ -91,7 +91,7 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->holder = DatumGetTextPCopy(values[CLAIM_HOLDER]);
 	claim->request_id =
 		nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
-	claim->limited = DatumGetBool(values[CLAIM_LIMITED]);
+	claim->by_holder = DatumGetBool(values[CLAIM_BY_HOLDER]);
 	claim->taken = nulls[CLAIM_TAKEN] ? 0 : DatumGetInt64(values[CLAIM_TAKEN]);
 	claim->refunded = nulls[CLAIM_REFUNDED] ? 0 : DatumGetInt64(values[CLAIM_REFUNDED]);
 }
@@ -120,7 +120,7 @@ rsv_claim_insert(RsvClaim *claim, const RsvPool *pool)
 	bool nulls[CLAIM_COLUMNS];
 
 	Assert(claim->pool_id == pool->pool_id);
-	claim->limited = pool->per_holder > 0;
+	claim->by_holder = claim->by_holder || pool->per_holder > 0;
 	claim_to_row(claim, values, nulls);
 	rsv_store_insert(RSV_CLAIM, values, nulls);
 	if (claim->state == RSV_HELD)
@@ -259,7 +259,7 @@ claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
 	values[CLAIM_HOLDER] = PointerGetDatum(claim->holder);
 	values[CLAIM_REQUEST_ID] = PointerGetDatum(claim->request_id);
 	nulls[CLAIM_REQUEST_ID] = claim->request_id == NULL;
-	values[CLAIM_LIMITED] = BoolGetDatum(claim->limited);
+	values[CLAIM_BY_HOLDER] = BoolGetDatum(claim->by_holder);
 	values[CLAIM_TAKEN] = Int64GetDatum(claim->taken);
 	nulls[CLAIM_TAKEN] = claim->taken == 0;
 	values[CLAIM_REFUNDED] = Int64GetDatum(claim->refunded);

@@ -117,9 +117,9 @@ rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count
 		TransactionId holder;
 		RsvClaim claim;
 
-		if (rsv_claim_read(&claim_ids[i], as_of, &claim) && !claim.limited)
+		if (rsv_claim_read(&claim_ids[i], as_of, &claim) && !claim.by_holder)
 		{
-			claim.limited = true;
+			claim.by_holder = true;
 			if (rsv_claim_change(&claim, claim.state, true, &holder) != RSV_WRITTEN)
 				elog(ERROR, "a claim of this transaction was changed by another");
 		}

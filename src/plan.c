@@ -67,8 +67,8 @@ static PlanInfo plans[RSV_PLANS] = {
 		},
 	[RSV_PLAN_CLAIMS_LIMIT] =
 		{
-			.text = "UPDATE reservation.claim SET limited = true"
-					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND NOT limited"
+			.text = "UPDATE reservation.claim SET by_holder = true"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND NOT by_holder"
 					" AND (state OPERATOR(pg_catalog.=) 'held'"
 					" OR state OPERATOR(pg_catalog.=) 'finalized')",
 			.types = {INT4OID},

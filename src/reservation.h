@@ -87,7 +87,7 @@ typedef struct RsvClaim
 	RsvState state;
 	text *holder;
 	text *request_id; /* NULL if none */
-	bool limited;     /* counts for the limit of its holder */
+	bool by_holder;   /* its holder can find it: counts for a limit, or a trigger made it */
 } RsvClaim;
 
 /* A call that is a whole query. */

@@ -131,3 +131,4 @@ SELECT * FROM reservation.verify();
 DROP VIEW on_hand;
 DROP TABLE order_line, part_line, no_key;
 DROP ROLE rsv_shop;
+SELECT d.status FROM unnest('{shirt,mug,numbered shirt}'::text[]) p, reservation.drop_pool(p, true) d;

@@ -60,11 +60,11 @@ INSERT INTO member (email) VALUES ('gus'), ('hal'), ('ivo') RETURNING email, num
 SELECT * FROM reservation.verify();
 
 -- a pool that is not on sale gives no numbers
-SELECT status FROM reservation.create_pool('early', 1, opens_at => '2100-01-01');
+SELECT status FROM reservation.create_pool('too early', 1, opens_at => '2100-01-01');
 SELECT status FROM reservation.create_pool('closed', 1, closes_at => '2000-01-01');
 SELECT status FROM reservation.create_pool('paused', 1);
 SELECT status FROM reservation.alter_pool('paused', paused => true);
-SELECT status FROM reservation.create_pool('empty', 0);
+SELECT status FROM reservation.create_pool('vacant', 0);
 
 -- one pool per tenant, named by a column
 CREATE TABLE staff (tenant text, name text, number integer, UNIQUE (tenant, number));
@@ -73,7 +73,7 @@ FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('column:tenant', 'number
 SELECT status FROM reservation.create_pool('acme', 2);
 SELECT status FROM reservation.create_pool('zeta', 9, first_number => 100);
 INSERT INTO staff VALUES ('acme', 'a'), ('zeta', 'b'), ('acme', 'c'), ('zeta', 'd'), ('acme', 'e'), (NULL, 'f'),
-    ('early', 'g'), ('closed', 'h'), ('paused', 'i'), ('empty', 'j') RETURNING *;
+    ('too early', 'g'), ('closed', 'h'), ('paused', 'i'), ('vacant', 'j') RETURNING *;
 INSERT INTO staff VALUES ('nowhere', 'x');
 SELECT status FROM reservation.alter_pool('paused', paused => false);
 INSERT INTO staff VALUES ('paused', 'k') RETURNING *;

@@ -1,4 +1,4 @@
-# 011_triggers.pl: the other triggers under many hands, each beside the naive way, which must fail;
+# 015_triggers.pl: the other triggers under many hands, each beside the naive way, which must fail;
 # definitions that nobody could check when they were made; a restored table; an apply worker.
 
 use strict;

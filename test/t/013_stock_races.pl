@@ -1,4 +1,4 @@
-# 011_stock_races.pl: many callers, little stock: never a part, never too much, nobody refused for
+# 013_stock_races.pl: many callers, little stock: never a part, never too much, nobody refused for
 # nothing; and of many callers of one refund or one charge, one makes it.
 #
 # Every race is also run the naive way (read, compute, write back), by the same callers through the

@@ -1,4 +1,4 @@
-# 011_checkout.pl: carts of five lines over twenty pools, in random order, by 64 clients that pay,
+# 016_checkout.pl: carts of five lines over twenty pools, in random order, by 64 clients that pay,
 # finalize, cancel, come late and repeat themselves; then a session, and the server, killed at each
 # step between cart and order. No deadlock, nothing oversold, no order twice, no money without goods.
 #

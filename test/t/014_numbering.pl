@@ -1,4 +1,4 @@
-# 010_numbering.pl: 100 founding members. Whatever happens to those who sign up, the committed rows
+# 014_numbering.pl: 100 founding members. Whatever happens to those who sign up, the committed rows
 # carry 1 to 100, each once: 100 connections at once of which 30 % roll back, a crash in the middle,
 # a prepared transaction, a standby that takes over.
 #
