@@ -763,7 +763,7 @@ CREATE FUNCTION reservation.create_pool(pool text, capacity bigint DEFAULT NULL,
         floor bigint DEFAULT 0, ceiling bigint DEFAULT NULL, opens_at timestamptz DEFAULT NULL,
         closes_at timestamptz DEFAULT NULL)
     RETURNS TABLE (status text, pool text, kind text, capacity bigint)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_create_pool';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_create_pool';
 COMMENT ON FUNCTION reservation.create_pool IS 'Makes a pool. capacity: units, NULL for an open edition without end; kind: numbered or counted; first_number: of the units; hold_ttl: how long a hold lives, NULL for the setting; per_holder: most units one holder may have; floor, ceiling: bounds of a counted balance; opens_at, closes_at: window of the sale.
 Status: created; existing (a pool of this name and definition is there).
 Errors: 22023 bad argument, 42710 a pool of this name has another definition, 42809 floor or ceiling of a numbered pool.
@@ -773,7 +773,7 @@ CREATE FUNCTION reservation.alter_pool(pool text, hold_ttl interval DEFAULT NULL
         opens_at timestamptz DEFAULT NULL, closes_at timestamptz DEFAULT NULL, paused boolean DEFAULT NULL,
         floor bigint DEFAULT NULL, ceiling bigint DEFAULT NULL)
     RETURNS TABLE (status text, pool text)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_alter_pool';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_alter_pool';
 COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool; NULL leaves one as it is. Claims that start after the commit obey.
 Status: altered.
 Errors: 22023 bad argument, or a balance that a new floor or ceiling leaves out; 42704 unknown pool; 42809 floor or ceiling of a numbered pool; 55P03 unfinished transactions leave it undecided whether the balance allows a floor.
@@ -782,7 +782,7 @@ Locks: the row of the pool, which no claim waits for; for a floor also slots of 
 CREATE FUNCTION reservation.add_units(pool text, count integer DEFAULT NULL, labels text[] DEFAULT NULL,
         attributes jsonb[] DEFAULT NULL)
     RETURNS TABLE (status text, first_number integer, last_number integer)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_add_units';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_add_units';
 COMMENT ON FUNCTION reservation.add_units IS 'Adds units to a limited edition, numbered on by the sequence of the pool: as many as count says, or one for each element of labels or attributes. To a counted pool it adds count units without numbers, as adjust does.
 Status: added; over_ceiling (of a counted pool: nothing was added).
 Errors: 22023 bad argument or no numbers left, 42704 unknown pool, 42809 an open edition, or labels for a counted pool.
@@ -790,7 +790,7 @@ Locks: the row of the pool, against another add_units. A retry adds again.';
 
 CREATE FUNCTION reservation.drop_pool(pool text, force boolean DEFAULT false)
     RETURNS TABLE (status text, pool text)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_drop_pool';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_drop_pool';
 COMMENT ON FUNCTION reservation.drop_pool IS 'Drops a pool. Its claims stay as history and its name is free again. force: also while there are live claims, whose holds are then released.
 Status: dropped; in_use (somebody has a live claim, and not forced: nothing was changed).
 Errors: 22023 bad argument, 42704 unknown pool (so also: a retry).
@@ -809,7 +809,7 @@ CREATE FUNCTION reservation.claim_next(pool text, holder text, count integer DEF
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, label text, holder text,
         expires_at timestamptz, available bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_claim_next';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_claim_next';
 COMMENT ON FUNCTION reservation.claim_next IS 'Claims the lowest free units of a numbered pool: count of them or none. One row for each. ttl: how long they are held, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that hold the last units, NULL for the setting reservation.claim_wait.
 Status: claimed; existing (the live hold that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: sold_out, busy, limit_reached, not_open, closed, paused.
 Errors: 22023 bad argument, 42704 unknown pool, 42809 a counted pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -819,7 +819,7 @@ CREATE FUNCTION reservation.claim_unit(pool text, number integer, holder text, t
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, label text, holder text,
         expires_at timestamptz, available bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_claim_unit';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_claim_unit';
 COMMENT ON FUNCTION reservation.claim_unit IS 'Claims one unit of a numbered pool by its number, such as a seat. ttl, request_id, wait: as for claim_next.
 Status: claimed; existing; or one row without claim_id: taken, busy, limit_reached, not_open, closed, paused.
 Errors: 22023 bad argument or a number that the pool does not have, 42704 unknown pool, 42809 a counted pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -829,7 +829,7 @@ CREATE FUNCTION reservation.take(pool text, holder text, quantity bigint DEFAULT
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, quantity bigint, holder text, expires_at timestamptz,
         available bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_take';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_take';
 COMMENT ON FUNCTION reservation.take IS 'Takes a quantity from a counted pool, all of it or none, and holds it. ttl: for how long, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that have some of the stock, NULL for the setting reservation.claim_wait.
 Status: claimed; existing (the live holds that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: insufficient, busy, limit_reached, not_open, closed, paused.
 Errors: 22023 bad argument, 42704 unknown pool, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -837,7 +837,7 @@ Locks: one slot of the stock, or several if none has enough, without waiting for
 
 CREATE FUNCTION reservation.charge(account text, amount bigint, request_id text)
     RETURNS TABLE (status text, claim_id uuid, balance bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_charge';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_charge';
 COMMENT ON FUNCTION reservation.charge IS 'Takes an amount from an account, which is a counted pool, for good: take and finalize in one claim, whose holder is the account; refund gives it back. balance: afterwards. request_id: makes the call repeatable; NULL: it is not. Waits as take does. The commit is flushed to disk even with synchronous_commit off.
 Status: charged; or without claim_id: insufficient, busy, limit_reached, not_open, closed, paused.
 Errors: 22023 bad argument, 42704 unknown account, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -845,7 +845,7 @@ Locks: as for take. A retry with the same request_id: the first answer, replayed
 
 CREATE FUNCTION reservation.adjust(pool text, delta bigint, request_id text DEFAULT NULL, reason text DEFAULT NULL)
     RETURNS TABLE (status text, pool text, delta bigint, balance bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_adjust';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_adjust';
 COMMENT ON FUNCTION reservation.adjust IS 'Moves the balance of a counted pool, and its capacity with it: restock, credit, or below zero a correction. reason: for the log; request_id: makes the call repeatable. balance: afterwards. The commit is flushed to disk even with synchronous_commit off.
 Status: adjusted; insufficient (it would go below the floor), over_ceiling, busy (unfinished transactions leave it undecided for longer than reservation.claim_wait); nothing was changed.
 Errors: 22023 bad argument or more than a bigint can count, 42704 unknown pool, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -862,7 +862,7 @@ Locks: none. Works on a standby.';
 
 CREATE FUNCTION reservation.extend(claim_id uuid, ttl interval)
     RETURNS TABLE (status text, claim_id uuid, expires_at timestamptz)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_extend';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_extend';
 COMMENT ON FUNCTION reservation.extend IS 'Moves the end of a live hold to ttl from now, never to an earlier time.
 Status: held; lapsed, finalized, released (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown claim, 25006 read-only.
@@ -870,7 +870,7 @@ Locks: the claim. A retry extends from its own time.';
 
 CREATE FUNCTION reservation.release(claim_id uuid)
     RETURNS TABLE (status text, claim_id uuid, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_release';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_release';
 COMMENT ON FUNCTION reservation.release IS 'Gives back what is held.
 Status: released; lapsed, finalized (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown claim, 25006 read-only.
@@ -879,7 +879,7 @@ Locks: the claim. A retry: released, replayed.';
 CREATE FUNCTION reservation.finalize(claim_id uuid, quantity bigint DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, quantity bigint, holder text,
         finalized_at timestamptz, late boolean, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_finalize';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_finalize';
 COMMENT ON FUNCTION reservation.finalize IS 'Makes a hold final: sold. quantity: at most what is held, NULL for all; the rest goes back. After the hold lapsed it still succeeds, late, if nobody took the unit, or there is as much left, and per_holder allows it. The commit is flushed to disk even with synchronous_commit off.
 Status: finalized; lapsed, released (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown claim, 55P03 an unfinished transaction leaves it undecided whether a lapsed unit is free, 25006 read-only.
@@ -887,7 +887,7 @@ Locks: the claim. A retry: the same row, replayed.';
 
 CREATE FUNCTION reservation.refund(claim_id uuid, quantity bigint DEFAULT NULL, request_id text DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, refunded bigint, remaining bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_refund';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_refund';
 COMMENT ON FUNCTION reservation.refund IS 'Takes back a finalized claim, or a part of it; what is refunded is free again. quantity: NULL for the rest; request_id: makes the call repeatable. remaining: what can still be refunded. The commit is flushed to disk even with synchronous_commit off.
 Status: refunded; exceeds (more than remains), not_finalized (nothing was changed).
 Errors: 22023 bad argument, RS001 request_id used with other arguments, RS002 unknown claim, 25006 read-only.
@@ -1001,7 +1001,7 @@ Locks: the checkout. A retry with the same reference: settled, replayed.';
 
 CREATE FUNCTION reservation.sweep(max integer DEFAULT 1000)
     RETURNS TABLE (status text, lapsed integer)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_sweep';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_sweep';
 COMMENT ON FUNCTION reservation.sweep IS 'Ends up to max holds whose time is over, of all pools, and passes over what is locked; puts the slots of up to max quiet counted pools together. Nothing depends on it: what has lapsed is free for anyone at once.
 Status: swept, with the number of holds.
 Errors: 22023 bad argument, 25006 read-only.
@@ -1024,7 +1024,7 @@ Locks: none. Works on a standby.';
 
 CREATE FUNCTION reservation.reset_stats()
     RETURNS TABLE (status text, pools integer)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_reset_stats';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_reset_stats';
 COMMENT ON FUNCTION reservation.reset_stats IS 'Lets the counters of the view stats start from zero, in this database.
 Status: reset, with the number of pools that had counters.
 Errors: none.
@@ -1050,7 +1050,7 @@ COMMENT ON COLUMN reservation.stats.waited IS 'how long these were in all';
 
 CREATE FUNCTION reservation.grant_access(role regrole, level text)
     RETURNS TABLE (status text, role regrole, level text)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_grant_access';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_grant_access';
 COMMENT ON FUNCTION reservation.grant_access IS 'Lets a role use the extension. level: read (pools and checks), claim (also claims), admin (also making pools and granting access).
 Status: granted.
 Errors: 22023 bad argument.
