@@ -591,6 +591,7 @@ typedef struct RsvRound
 	int32 pool_id;
 	int32 start;
 	int32 at_most;
+	Snapshot as_of; /* NULL: committed rows and rows in flight */
 	bool wrapped;
 	bool begun;
 	RsvScan scan;

@@ -69,7 +69,8 @@ int rsv_stock_slots = 64;
 static Place places[PLACES];
 
 static Place *place_of(int32 pool_id);
-static void begin_at(RsvRound *round, int32 pool_id, int32 start);
+static void begin_at(RsvRound *round, int32 pool_id, int32 start, Snapshot as_of);
+static bool next_below(RsvRound *round, RsvSlot *slot);
 static void slot_from_scan(RsvScan *scan, RsvSlot *slot);
 static bool find_slot(RsvScan *scan, int32 pool_id, int32 number, RsvSlot *slot);
 static bool slot_exists(int32 pool_id, int32 number);
@@ -160,14 +161,14 @@ int64
 rsv_slot_added(const RsvPool *pool)
 {
 	Snapshot as_of = rsv_store_now();
-	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)};
 	uint64 sum = 0; /* on the way it may wrap, in the end it fits */
-	RsvScan scan;
+	RsvRound round;
+	RsvSlot slot;
 
-	rsv_scan_begin(&scan, RSV_STOCK_PKEY, as_of, &key, 1);
-	while (rsv_scan_next(&scan))
-		sum += (uint64) DatumGetInt64(scan.slot->tts_values[STOCK_ADDED]);
-	rsv_scan_end(&scan);
+	begin_at(&round, pool->pool_id, PG_INT32_MAX, as_of);
+	while (rsv_round_next(&round, &slot))
+		sum += (uint64) slot.added;
+	rsv_round_end(&round);
 	rsv_store_forget(as_of);
 	return (int64) sum;
 }
@@ -184,7 +185,7 @@ rsv_slot_merge(int32 pool_id)
 	RsvRound round;
 	RsvSlot slot;
 
-	begin_at(&round, pool_id, PG_INT32_MAX);
+	begin_at(&round, pool_id, PG_INT32_MAX, NULL);
 	while (quiet && rsv_round_next(&round, &slot))
 	{
 		quiet = !TransactionIdIsValid(slot.holder);
@@ -212,13 +213,19 @@ place_of(int32 pool_id)
 void
 rsv_round_begin(RsvRound *round, int32 pool_id)
 {
-	begin_at(round, pool_id, place_of(pool_id)->slot);
+	begin_at(round, pool_id, place_of(pool_id)->slot, NULL);
 }
 
 static void
-begin_at(RsvRound *round, int32 pool_id, int32 start)
+begin_at(RsvRound *round, int32 pool_id, int32 start, Snapshot as_of)
 {
-	*round = (RsvRound) {.pool_id = pool_id, .start = start, .at_most = start};
+	*round = (RsvRound) {
+		.pool_id = pool_id,
+		.start = start,
+		.at_most = start,
+		.as_of = as_of,
+		.wrapped = start == PG_INT32_MAX, /* from there down is all there is */
+	};
 }
 
 bool
@@ -226,21 +233,9 @@ rsv_round_next(RsvRound *round, RsvSlot *slot)
 {
 	for (;;)
 	{
-		RsvKey keys[] = {
-			{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(round->pool_id)},
-			{BTLessEqualStrategyNumber, F_INT4LE, Int32GetDatum(round->at_most)},
-		};
-
-		if (round->begun)
-			rsv_scan_again(&round->scan, keys, lengthof(keys));
-		else
-			rsv_scan_begin(&round->scan, RSV_STOCK_PKEY, NULL, keys, lengthof(keys));
-		round->begun = true;
-		round->scan.direction = BackwardScanDirection;
-		if (rsv_scan_next(&round->scan))
+		if (round->at_most >= 0 && next_below(round, slot))
 		{
-			slot_from_scan(&round->scan, slot);
-			if (round->wrapped && slot->slot <= round->start)
+			if (round->wrapped && slot->slot <= round->start && round->start < PG_INT32_MAX)
 				return false;
 			round->at_most = slot->slot - 1;
 			return true;
@@ -250,6 +245,27 @@ rsv_round_next(RsvRound *round, RsvSlot *slot)
 		round->wrapped = true;
 		round->at_most = PG_INT32_MAX;
 	}
+}
+
+/* Looks for the next slot downwards; there is none below zero. */
+static bool
+next_below(RsvRound *round, RsvSlot *slot)
+{
+	RsvKey keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(round->pool_id)},
+		{BTLessEqualStrategyNumber, F_INT4LE, Int32GetDatum(round->at_most)},
+	};
+
+	if (round->begun)
+		rsv_scan_again(&round->scan, keys, lengthof(keys));
+	else
+		rsv_scan_begin(&round->scan, RSV_STOCK_PKEY, round->as_of, keys, lengthof(keys));
+	round->begun = true;
+	round->scan.direction = BackwardScanDirection;
+	if (!rsv_scan_next(&round->scan))
+		return false;
+	slot_from_scan(&round->scan, slot);
+	return true;
 }
 
 void
@@ -368,11 +384,13 @@ rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of)
 	int64 sum = 0;
 	RsvScan scan;
 	RsvClaim claim;
+	RsvRound round;
+	RsvSlot slot;
 
-	rsv_scan_begin(&scan, RSV_STOCK_PKEY, as_of, keys, 1);
-	while (rsv_scan_next(&scan))
-		rsv_slot_add(&sum, DatumGetInt64(scan.slot->tts_values[STOCK_QUANTITY]));
-	rsv_scan_end(&scan);
+	begin_at(&round, pool_id, PG_INT32_MAX, as_of);
+	while (rsv_round_next(&round, &slot))
+		rsv_slot_add(&sum, slot.quantity);
+	rsv_round_end(&round);
 	if (!lapsed)
 		return sum;
 
@@ -398,7 +416,7 @@ rsv_slot_may_split(int32 pool_id, TimestampTz now)
 
 	if (now - place->full < USECS_PER_SEC)
 		return false;
-	begin_at(&round, pool_id, MyProcNumber);
+	begin_at(&round, pool_id, MyProcNumber, NULL);
 	while (!exists && count < rsv_stock_slots && rsv_round_next(&round, &slot))
 	{
 		exists = slot.slot == MyProcNumber;
