@@ -26,7 +26,7 @@ static const char *const claim_grants[] = {
 	"SELECT ON reservation.claims",
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
 	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"
-	" reservation.finalize, reservation.refund, reservation.sweep",
+	" reservation.finalize, reservation.refund, reservation.sweep, reservation.rate_limit",
 	NULL};
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"

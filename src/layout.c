@@ -35,12 +35,13 @@ typedef struct IndexName
 } IndexName;
 
 static RsvTableInfo tables[] = {
-	[RSV_POOL] = {"pool", 16},
+	[RSV_POOL] = {"pool", 20},
 	[RSV_AVAILABLE] = {"available", 2},
 	[RSV_UNIT] = {"unit", 4},
 	[RSV_STOCK] = {"stock", 4},
 	[RSV_CLAIM] = {"claim", 13},
 	[RSV_REQUEST] = {"request", 6},
+	[RSV_RATE] = {"rate", 5},
 	[RSV_LOG] = {"log", 10},
 };
 
@@ -56,6 +57,7 @@ static IndexName indexes[] = {
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
 	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
 	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
+	[RSV_RATE_PKEY] = {"rate_pkey", RSV_RATE},
 };
 
 static Oid named_relation(const char *name);

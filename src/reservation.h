@@ -33,6 +33,14 @@
 #define RSV_LAPSED_BATCH_MAX 1000
 #define RSV_SWEEP_BATCH_MAX  1000000
 
+/* How often: so many at once, and as many per period after that. */
+typedef struct RsvRule
+{
+	int32 burst; /* 0: no limit */
+	int64 period_us;
+	Interval *period; /* as it was given, where that matters */
+} RsvRule;
+
 /* A pool, as of the moment it was read. */
 typedef struct RsvPool
 {
@@ -53,6 +61,8 @@ typedef struct RsvPool
 	TimestampTz closes_at; /* DT_NOEND if none */
 	bool paused;
 	bool dropped;
+	RsvRule holder_rate; /* claims of one holder */
+	RsvRule pool_rate;   /* claims of all */
 } RsvPool;
 
 typedef enum RsvState
@@ -108,6 +118,7 @@ typedef struct RsvInFlight
 extern int rsv_hold_ttl_s;
 extern int rsv_claim_wait_ms;
 extern int rsv_hint_pools;
+extern int rsv_rate_keys;
 extern void rsv_guc_init(void);
 
 /* argument.c: what callers hand in, checked */
@@ -149,6 +160,7 @@ typedef enum RsvTable
 	RSV_STOCK,
 	RSV_CLAIM,
 	RSV_REQUEST,
+	RSV_RATE,
 	RSV_LOG
 } RsvTable;
 
@@ -164,7 +176,8 @@ typedef enum RsvIndex
 	RSV_CLAIM_LIVE,
 	RSV_CLAIM_EXPIRY,
 	RSV_CLAIM_HOLDER,
-	RSV_REQUEST_PKEY
+	RSV_REQUEST_PKEY,
+	RSV_RATE_PKEY
 } RsvIndex;
 
 /* One condition of a scan, on the index column of its place in the array. */
@@ -256,7 +269,8 @@ typedef enum RsvLockSpace
 {
 	RSV_LOCK_REQUEST,
 	RSV_LOCK_HOLDER,
-	RSV_LOCK_SEQUENCE
+	RSV_LOCK_SEQUENCE,
+	RSV_LOCK_RATE
 } RsvLockSpace;
 
 extern void rsv_lock(RsvLockSpace space, int32 pool_id, const text *name);
@@ -492,6 +506,14 @@ extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, Timesta
 								List **holds);
 extern void rsv_limit_begin(const RsvPool *pool);
 extern void rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count);
+
+/* cell.c: meters of rate limits in shared memory */
+extern void rsv_cell_init(void);
+
+/* rate.c: how often */
+extern void rsv_rate_set(RsvRule *rule, int32 burst, Interval *period, const char *what);
+extern const char *rsv_rate_refusal(const RsvPool *pool, const text *holder, TimestampTz deadline,
+									Interval **retry_after);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest
