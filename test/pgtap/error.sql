@@ -26,6 +26,7 @@ INSERT INTO misuse SELECT '22023', unnest(ARRAY[
     $$claim_next(NULL, 'h')$$, $$claim_next('p', NULL)$$, $$claim_next('p', 'h', NULL)$$,
     $$claim_unit(NULL, 1, 'h')$$, $$claim_unit('p', NULL, 'h')$$, $$claim_unit('p', 1, NULL)$$,
     $$extend(NULL, '1 hour')$$, $$extend(pg_temp.hold(), NULL)$$, $$release(NULL)$$, $$finalize(NULL)$$, $$refund(NULL)$$,
+    $$rate_limit(NULL, 1, '1 s')$$, $$rate_limit('k', NULL, '1 s')$$, $$rate_limit('k', 1, NULL)$$, $$rate_limit('k', 1, '1 s', NULL)$$,
     $$sweep(NULL)$$, $$grant_access(NULL, 'read')$$, $$grant_access(current_user::regrole, NULL)$$]);
 -- a name that is empty, or longer than 1,000 bytes
 INSERT INTO misuse SELECT '22023', replace(call, '$1', name) FROM
@@ -33,7 +34,8 @@ INSERT INTO misuse SELECT '22023', replace(call, '$1', name) FROM
     unnest(ARRAY[$$create_pool($1, 1)$$, $$alter_pool($1)$$, $$add_units($1, 1)$$, $$drop_pool($1)$$, $$availability(ARRAY[$1])$$,
         $$claim_next($1, 'h')$$, $$claim_next('p', $1)$$, $$claim_next('p', 'h', request_id => $1)$$,
         $$claim_unit($1, 1, 'h')$$, $$claim_unit('p', 1, $1)$$, $$claim_unit('p', 1, 'h', request_id => $1)$$,
-        $$refund(pg_temp.sale(), request_id => $1)$$, $$verify($1)$$, $$add_units('p', labels => ARRAY[$1])$$]) call;
+        $$refund(pg_temp.sale(), request_id => $1)$$, $$verify($1)$$, $$add_units('p', labels => ARRAY[$1])$$,
+        $$rate_limit($1, 1, '1 s')$$]) call;
 -- numbers and intervals that make no sense
 INSERT INTO misuse SELECT '22023', replace(call, '$1', value) FROM
     unnest(ARRAY['0', '-1', '-2147483648', '2147483647']) value,
@@ -46,6 +48,10 @@ INSERT INTO misuse SELECT '22023', replace(call, '$1', value) FROM
     unnest(ARRAY[$$create_pool('x', 1, hold_ttl => '$1')$$, $$alter_pool('p', hold_ttl => '$1')$$, $$extend(pg_temp.hold(), '$1')$$,
         $$claim_next('p', 'h', ttl => '$1')$$, $$claim_unit('p', 3, 'h', ttl => '$1')$$]) call;
 INSERT INTO misuse SELECT '22023', unnest(ARRAY[
+    $$rate_limit('k', 0, '1 s')$$, $$rate_limit('k', -1, '1 s')$$, $$rate_limit('k', 1, '1 s', 0)$$, $$rate_limit('k', 1, '1 s', -1)$$,
+    $$rate_limit('k', 1, '0')$$, $$rate_limit('k', 1, '-1 s')$$, $$rate_limit('k', 1, '1001 years')$$,
+    $$create_pool('x', 1, holder_rate => 1)$$, $$create_pool('x', 1, pool_rate => -1, pool_period => '1 s')$$,
+    $$alter_pool('p', holder_period => '1 s')$$, $$alter_pool('p', pool_rate => 1, pool_period => '0')$$,
     $$claim_next('p', 'h', wait => '-1 second')$$, $$claim_unit('p', 3, 'h', wait => '-1 second')$$,
     $$create_pool('x', -1)$$, $$create_pool('x', 9223372036854775807)$$, $$create_pool('x', -1, 'counted')$$,
     $$create_pool('x', 1, 'other')$$, $$create_pool('x', 1, first_number => -1)$$, $$create_pool('x', 2, first_number => 2147483647)$$,
@@ -88,7 +94,8 @@ SET LOCAL transaction_read_only = on;
 SELECT throws_ok('SELECT FROM reservation.' || call, '25006', NULL, 'read-only: ' || call)
 FROM unnest(ARRAY[$$create_pool('x', 1)$$, $$alter_pool('p')$$, $$add_units('p', 1)$$, $$drop_pool('p')$$, $$claim_next('p', 'h')$$,
     $$claim_unit('p', 3, 'h')$$, $$extend(pg_temp.hold(), '1 hour')$$, $$release(pg_temp.hold())$$, $$finalize(pg_temp.hold())$$,
-    $$refund(pg_temp.sale())$$, $$sweep()$$, $$grant_access(current_user::regrole, 'read')$$]) call;
+    $$refund(pg_temp.sale())$$, $$sweep()$$, $$rate_limit('k', 1, '1 s')$$,
+    $$grant_access(current_user::regrole, 'read')$$]) call;
 SELECT lives_ok('SELECT FROM reservation.' || call, 'read-only: ' || call)
 FROM unnest(ARRAY[$$version()$$, $$availability('{p}')$$, $$verify()$$, $$verify('p')$$, $$pool_status$$, $$units$$, $$claims$$]) call;
 SELECT * FROM finish();

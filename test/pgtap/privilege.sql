@@ -20,10 +20,10 @@ $$;
 
 SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
 SELECT is(pg_temp.functions('rsv_read'), '{availability,stats_by_id,verify,version}', 'read: functions');
-SELECT is(pg_temp.functions('rsv_claim'), '{availability,claim_next,claim_unit,extend,finalize,refund,release,stats_by_id,sweep,verify,version}',
+SELECT is(pg_temp.functions('rsv_claim'), '{availability,claim_next,claim_unit,extend,finalize,rate_limit,refund,release,stats_by_id,sweep,verify,version}',
     'claim: functions');
 SELECT is(pg_temp.functions('rsv_admin'), '{add_units,alter_pool,availability,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,'
-    'grant_access,refund,release,reset_stats,stats_by_id,sweep,verify,version}', 'admin: functions');
+    'grant_access,rate_limit,refund,release,reset_stats,stats_by_id,sweep,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{pool_status,stats,units}', 'read: may read');
 SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,stats,units}', 'claim: may read');

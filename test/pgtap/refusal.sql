@@ -1,6 +1,6 @@
 -- What a customer can cause is a row, never an error: the status of each refusal, and that nothing was taken.
 BEGIN;
-SELECT plan(36);
+SELECT plan(44);
 
 SELECT reservation.create_pool('p', 2, per_holder => 2);
 SELECT reservation.create_pool('early', 3, opens_at => 'tomorrow');
@@ -31,6 +31,14 @@ SELECT reservation.claim_next('p', 'bob');
 SELECT pg_temp.refused($$claim_next('p', 'cem')$$, 'sold_out', 0);
 SELECT pg_temp.refused($$claim_next('p', 'cem', request_id => 'r', wait => '0')$$, 'sold_out', 0);
 SELECT pg_temp.refused($$claim_unit('p', 1, 'cem')$$, 'taken', 0);
+
+SELECT reservation.create_pool('rated', 3, holder_rate => 1, holder_period => '1000 days');
+SELECT reservation.claim_next('rated', 'ann');
+SELECT pg_temp.refused($$claim_next('rated', 'ann')$$, 'rate_limited', 2);
+SELECT pg_temp.refused($$claim_unit('rated', 3, 'ann')$$, 'rate_limited', 2);
+SELECT ok(retry_after BETWEEN '999 days' AND '1000 days', 'with a time to come back') FROM reservation.claim_next('rated', 'ann');
+SELECT results_eq($$SELECT allowed, retry_after FROM reservation.rate_limit('k', 1, '1 s', 2)$$,
+    $$VALUES (false, NULL::interval)$$, 'what can never be allowed has no time to come back');
 
 SELECT results_eq($$SELECT status, number, available, replayed FROM reservation.claim_next('p', 'ann', 2)$$,
     $$VALUES ('limit_reached', NULL::integer, 0::bigint, false)$$, 'one hold of one''s own is not two');

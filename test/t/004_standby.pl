@@ -65,6 +65,7 @@ my %writes = (
 	finalize => "'$id'",
 	refund => "'$id'",
 	sweep => '',
+	rate_limit => "'key', 1, '1 day'",
 	grant_access => "'reader', 'read'",
 );
 is( $primary->safe_psql('postgres', <<'EOF'),
