@@ -592,7 +592,7 @@ CREATE FUNCTION reservation.claim_next(pool text, holder text, count integer DEF
 COMMENT ON FUNCTION reservation.claim_next IS 'Claims the lowest free units of a numbered pool: count of them or none. One row for each. ttl: how long they are held, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that hold the last units, NULL for the setting reservation.claim_wait.
 Status: claimed; existing (the live hold that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: sold_out, busy, limit_reached, not_open, closed, paused, rate_limited (by holder_rate or pool_rate; retry_after says how long until there is room, and is NULL otherwise). Whatever is refused for a later reason than the rate has spent of it.
 Errors: 22023 bad argument, 42704 unknown pool, 42809 a counted pool, RS001 request_id used with other arguments, 25006 read-only.
-Locks: the units taken, without waiting; with a request_id or per_holder, a lock on a hash of it. A retry with the same request_id: the first answer, replayed; without: another claim.';
+Locks: the units taken, without waiting; with a request_id or per_holder, a lock on a hash of it; with a rate, and without shared_preload_libraries, the row of its limit, before the others. A retry with the same request_id: the first answer, replayed; without: another claim.';
 
 CREATE FUNCTION reservation.claim_unit(pool text, number integer, holder text, ttl interval DEFAULT NULL,
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
@@ -612,7 +612,7 @@ CREATE FUNCTION reservation.take(pool text, holder text, quantity bigint DEFAULT
 COMMENT ON FUNCTION reservation.take IS 'Takes a quantity from a counted pool, all of it or none, and holds it. ttl: for how long, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that have some of the stock, NULL for the setting reservation.claim_wait.
 Status: claimed; existing (the live holds that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: insufficient, busy, limit_reached, not_open, closed, paused, rate_limited (with retry_after, as for claim_next).
 Errors: 22023 bad argument, 42704 unknown pool, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
-Locks: one slot of the stock, or several if none has enough, without waiting for any; with a request_id or per_holder, a lock on a hash of it. A retry with the same request_id: the first answer, replayed; without: another claim.';
+Locks: one slot of the stock, or several if none has enough, without waiting for any; with a request_id or per_holder, a lock on a hash of it; with a rate, and without shared_preload_libraries, the row of its limit, before the others. A retry with the same request_id: the first answer, replayed; without: another claim.';
 
 CREATE FUNCTION reservation.charge(account text, amount bigint, request_id text)
     RETURNS TABLE (status text, claim_id uuid, balance bigint, replayed boolean, retry_after interval)
