@@ -138,9 +138,9 @@ CREATE TABLE reservation.claim (
     state text COLLATE "C" NOT NULL,
     holder text COLLATE "C" NOT NULL,
     request_id text COLLATE "C",
+    by_holder boolean NOT NULL DEFAULT false,
     taken bigint,
     refunded bigint,
-    limited boolean NOT NULL DEFAULT false,
     CONSTRAINT claim_pkey PRIMARY KEY (claim_id),
     CONSTRAINT claim_state CHECK (state = 'held' OR state = 'finalized' OR state = 'released' OR state = 'lapsed'
         OR state = 'refunded'),
@@ -152,8 +152,8 @@ CREATE UNIQUE INDEX claim_live ON reservation.claim (pool_id, number)
     WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized');
 CREATE INDEX claim_expiry ON reservation.claim (pool_id, expires_at) WHERE state = 'held';
 CREATE INDEX claim_holder ON reservation.claim (holder, pool_id)
-    WHERE limited AND (state = 'held' OR state = 'finalized');
-CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL;
+    WHERE by_holder AND (state = 'held' OR state = 'finalized');
+CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL AND state <> 'held';
 COMMENT ON TABLE reservation.claim IS 'who got what: one row per claim, never deleted';
 COMMENT ON COLUMN reservation.claim.claim_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
 COMMENT ON COLUMN reservation.claim.claimed_at IS 'when the hold began';
@@ -165,17 +165,17 @@ COMMENT ON COLUMN reservation.claim.number IS 'the number of the unit, NULL for 
 COMMENT ON COLUMN reservation.claim.state IS 'held, finalized, released, lapsed or refunded';
 COMMENT ON COLUMN reservation.claim.holder IS 'who has it, in the application''s own terms';
 COMMENT ON COLUMN reservation.claim.request_id IS 'idempotency key of the call that made the claim';
+COMMENT ON COLUMN reservation.claim.by_holder IS 'true if the claim is looked for by its holder: the pool has per_holder, or a trigger made the claim for a row';
 COMMENT ON COLUMN reservation.claim.taken IS 'units it began with, if it was finalized for fewer';
 COMMENT ON COLUMN reservation.claim.refunded IS 'units refunded so far; NULL: none';
-COMMENT ON COLUMN reservation.claim.limited IS 'true if the pool has per_holder: the claim counts for its holder';
 COMMENT ON CONSTRAINT claim_pkey ON reservation.claim IS 'a claim id is given out once';
 COMMENT ON CONSTRAINT claim_state ON reservation.claim IS 'the states a claim can be in';
 COMMENT ON CONSTRAINT claim_finalized_at ON reservation.claim IS 'finalized claims, refunded or not, say when; others do not';
 COMMENT ON CONSTRAINT claim_quantity ON reservation.claim IS 'a claim is for at least one, for no more than was taken, and no more than that is refunded';
 COMMENT ON INDEX reservation.claim_live IS 'no unit is held or sold twice';
 COMMENT ON INDEX reservation.claim_expiry IS 'finds the holds that have lapsed';
-COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it';
-COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account, in order';
+COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it, and what a row has';
+COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account that are no holds; those are in claim_expiry';
 
 CREATE TABLE reservation.request (
     pool_id integer NOT NULL,
@@ -214,6 +214,177 @@ COMMENT ON COLUMN reservation.rate.fraction IS 'and so many parts of a microseco
 COMMENT ON CONSTRAINT rate_pkey ON reservation.rate IS 'a bucket has each of its rows once';
 COMMENT ON CONSTRAINT rate_way ON reservation.rate IS 'a bucket has 16 rows';
 COMMENT ON CONSTRAINT rate_fraction ON reservation.rate IS 'parts of a microsecond are not negative';
+
+CREATE TABLE reservation.operation (
+    scope text COLLATE "C" NOT NULL,
+    request_id text COLLATE "C" NOT NULL,
+    arguments jsonb,
+    response jsonb,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT operation_pkey PRIMARY KEY (scope, request_id)
+);
+COMMENT ON TABLE reservation.operation IS 'the application''s own operations that run_once was asked for, with their responses';
+COMMENT ON COLUMN reservation.operation.scope IS 'kind of the operation, in the application''s own terms';
+COMMENT ON COLUMN reservation.operation.request_id IS 'idempotency key';
+COMMENT ON COLUMN reservation.operation.arguments IS 'arguments of the first call; a repeated call must have the same';
+COMMENT ON COLUMN reservation.operation.response IS 'what save_response was given; NULL: nothing yet';
+COMMENT ON COLUMN reservation.operation.created_at IS 'when the first call was made';
+COMMENT ON CONSTRAINT operation_pkey ON reservation.operation IS 'an operation is done once';
+
+CREATE TABLE reservation.cart_line (
+    cart text COLLATE "C" NOT NULL,
+    pool text COLLATE "C" NOT NULL,
+    options jsonb NOT NULL,
+    quantity bigint NOT NULL,
+    CONSTRAINT cart_line_pkey PRIMARY KEY (cart, pool, options),
+    CONSTRAINT cart_line_quantity CHECK (quantity > 0)
+);
+COMMENT ON TABLE reservation.cart_line IS 'what is in carts; nothing of it is held';
+COMMENT ON COLUMN reservation.cart_line.cart IS 'key of the cart, in the application''s own terms';
+COMMENT ON COLUMN reservation.cart_line.pool IS 'name of the pool';
+COMMENT ON COLUMN reservation.cart_line.options IS 'what tells lines of one pool apart, compared by value';
+COMMENT ON COLUMN reservation.cart_line.quantity IS 'units of the line';
+COMMENT ON CONSTRAINT cart_line_pkey ON reservation.cart_line IS 'one line per cart, pool and options';
+COMMENT ON CONSTRAINT cart_line_quantity ON reservation.cart_line IS 'a line is for at least one';
+
+CREATE TABLE reservation.cart_merge (
+    source text COLLATE "C" NOT NULL,
+    target text COLLATE "C" NOT NULL,
+    lines bigint NOT NULL,
+    merged_at timestamptz NOT NULL,
+    CONSTRAINT cart_merge_pkey PRIMARY KEY (source, target)
+);
+COMMENT ON TABLE reservation.cart_merge IS 'the latest merge of one cart into another, for the calls that repeat it';
+COMMENT ON COLUMN reservation.cart_merge.source IS 'the cart that was emptied';
+COMMENT ON COLUMN reservation.cart_merge.target IS 'the cart that has its lines now';
+COMMENT ON COLUMN reservation.cart_merge.lines IS 'lines that were moved';
+COMMENT ON COLUMN reservation.cart_merge.merged_at IS 'when the call was made';
+COMMENT ON CONSTRAINT cart_merge_pkey ON reservation.cart_merge IS 'one row per pair of carts';
+
+CREATE TABLE reservation.payment_provider (
+    provider text COLLATE "C" NOT NULL,
+    scheme text COLLATE "C" NOT NULL,
+    secret text COLLATE "C" NOT NULL,
+    CONSTRAINT payment_provider_pkey PRIMARY KEY (provider),
+    CONSTRAINT payment_provider_scheme CHECK (scheme = 'razorpay' OR scheme = 'stripe' OR scheme = 'hmac-sha256'),
+    CONSTRAINT payment_provider_secret CHECK (octet_length(secret) BETWEEN 1 AND 4096)
+);
+COMMENT ON TABLE reservation.payment_provider IS 'who signs payments, and with which secret; only the extension reads it, and it is not dumped';
+COMMENT ON COLUMN reservation.payment_provider.provider IS 'name, in the application''s own terms';
+COMMENT ON COLUMN reservation.payment_provider.scheme IS 'razorpay, stripe or hmac-sha256';
+COMMENT ON COLUMN reservation.payment_provider.secret IS 'key of the signatures';
+COMMENT ON CONSTRAINT payment_provider_pkey ON reservation.payment_provider IS 'one secret per provider';
+COMMENT ON CONSTRAINT payment_provider_scheme ON reservation.payment_provider IS 'the ways of signing that are known';
+COMMENT ON CONSTRAINT payment_provider_secret ON reservation.payment_provider IS 'an empty secret would let anybody sign';
+
+CREATE TABLE reservation.checkout (
+    checkout_id uuid NOT NULL,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    paid_at timestamptz,
+    ended_at timestamptz,
+    amount bigint,
+    state text COLLATE "C" NOT NULL,
+    request_id text COLLATE "C" NOT NULL,
+    holder text COLLATE "C" NOT NULL,
+    currency text COLLATE "C",
+    arguments text COLLATE "C" NOT NULL,
+    cart text COLLATE "C",
+    cart_lines jsonb,
+    claims jsonb NOT NULL,
+    CONSTRAINT checkout_pkey PRIMARY KEY (checkout_id),
+    CONSTRAINT checkout_state CHECK (state = 'open' OR state = 'paid' OR state = 'finalized' OR state = 'refund_due'
+        OR state = 'cancelled'),
+    CONSTRAINT checkout_paid_at CHECK (CASE state WHEN 'open' THEN paid_at IS NULL WHEN 'paid' THEN paid_at IS NOT NULL
+        WHEN 'refund_due' THEN paid_at IS NOT NULL WHEN 'finalized' THEN amount IS NULL OR paid_at IS NOT NULL ELSE true END),
+    CONSTRAINT checkout_ended_at CHECK ((ended_at IS NULL) = (state = 'open' OR state = 'paid')),
+    CONSTRAINT checkout_amount CHECK (amount > 0),
+    CONSTRAINT checkout_cart_lines CHECK ((cart IS NULL) = (cart_lines IS NULL))
+);
+CREATE UNIQUE INDEX checkout_request ON reservation.checkout (request_id);
+CREATE INDEX checkout_cart ON reservation.checkout (cart) WHERE cart IS NOT NULL;
+COMMENT ON TABLE reservation.checkout IS 'several claims that are paid and finalized as one; never deleted';
+COMMENT ON COLUMN reservation.checkout.checkout_id IS 'UUID version 7; its field rand_a carries the hash of the name of its first pool';
+COMMENT ON COLUMN reservation.checkout.created_at IS 'when the holds began';
+COMMENT ON COLUMN reservation.checkout.expires_at IS 'when the first of the holds lapses';
+COMMENT ON COLUMN reservation.checkout.paid_at IS 'when its payment was recorded';
+COMMENT ON COLUMN reservation.checkout.ended_at IS 'when it was finalized, cancelled, or its payment became due back';
+COMMENT ON COLUMN reservation.checkout.amount IS 'what has to be paid, in the smallest unit of the currency; NULL: it needs no payment';
+COMMENT ON COLUMN reservation.checkout.state IS 'open, paid, finalized, refund_due or cancelled';
+COMMENT ON COLUMN reservation.checkout.request_id IS 'idempotency key of the call that made it';
+COMMENT ON COLUMN reservation.checkout.holder IS 'who is buying, in the application''s own terms';
+COMMENT ON COLUMN reservation.checkout.currency IS 'what has to be paid in; NULL: anything';
+COMMENT ON COLUMN reservation.checkout.arguments IS 'arguments of the first call; a repeated call must have the same';
+COMMENT ON COLUMN reservation.checkout.cart IS 'the cart that is sold, or the one that it was merged into since';
+COMMENT ON COLUMN reservation.checkout.cart_lines IS 'the lines of the cart that are sold';
+COMMENT ON COLUMN reservation.checkout.claims IS 'the claims, as they were answered';
+COMMENT ON CONSTRAINT checkout_pkey ON reservation.checkout IS 'a checkout id is given out once';
+COMMENT ON CONSTRAINT checkout_state ON reservation.checkout IS 'the states a checkout can be in';
+COMMENT ON CONSTRAINT checkout_paid_at ON reservation.checkout IS 'what needs a payment is finalized only with one';
+COMMENT ON CONSTRAINT checkout_ended_at ON reservation.checkout IS 'a checkout that has ended says when';
+COMMENT ON CONSTRAINT checkout_amount ON reservation.checkout IS 'an amount is above zero';
+COMMENT ON CONSTRAINT checkout_cart_lines ON reservation.checkout IS 'a checkout of a cart knows its lines';
+COMMENT ON INDEX reservation.checkout_request IS 'a request id makes one checkout';
+COMMENT ON INDEX reservation.checkout_cart IS 'finds the checkouts of a cart';
+
+CREATE TABLE reservation.payment (
+    provider text COLLATE "C" NOT NULL,
+    payment_id text COLLATE "C" NOT NULL,
+    checkout_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    currency text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    answer text COLLATE "C" NOT NULL,
+    received_at timestamptz NOT NULL,
+    settled_at timestamptz,
+    reference text COLLATE "C",
+    CONSTRAINT payment_pkey PRIMARY KEY (provider, payment_id),
+    CONSTRAINT payment_state CHECK (state = 'paid' OR state = 'refund_due' OR state = 'refunded'),
+    CONSTRAINT payment_settled CHECK ((state = 'refunded') = (settled_at IS NOT NULL)
+        AND (settled_at IS NULL) = (reference IS NULL)),
+    CONSTRAINT payment_amount CHECK (amount > 0)
+);
+CREATE UNIQUE INDEX payment_kept ON reservation.payment (checkout_id) WHERE state = 'paid';
+CREATE INDEX payment_checkout ON reservation.payment (checkout_id);
+COMMENT ON TABLE reservation.payment IS 'money that came in, each payment once; never deleted';
+COMMENT ON COLUMN reservation.payment.provider IS 'who signed it';
+COMMENT ON COLUMN reservation.payment.payment_id IS 'the provider''s id of the payment';
+COMMENT ON COLUMN reservation.payment.checkout_id IS 'the one checkout that it belongs to';
+COMMENT ON COLUMN reservation.payment.amount IS 'in the smallest unit of the currency';
+COMMENT ON COLUMN reservation.payment.currency IS 'as the call wrote it';
+COMMENT ON COLUMN reservation.payment.state IS 'paid (for the goods), refund_due or refunded';
+COMMENT ON COLUMN reservation.payment.answer IS 'status of the first answer, for the calls that repeat it';
+COMMENT ON COLUMN reservation.payment.received_at IS 'when the payment was recorded';
+COMMENT ON COLUMN reservation.payment.settled_at IS 'when settle_refund was called';
+COMMENT ON COLUMN reservation.payment.reference IS 'of the refund, in the application''s own terms';
+COMMENT ON CONSTRAINT payment_pkey ON reservation.payment IS 'a payment is recorded once, and belongs to one checkout';
+COMMENT ON CONSTRAINT payment_state ON reservation.payment IS 'the states a payment can be in';
+COMMENT ON CONSTRAINT payment_settled ON reservation.payment IS 'a payment that was given back says when, and by what';
+COMMENT ON CONSTRAINT payment_amount ON reservation.payment IS 'an amount is above zero';
+COMMENT ON INDEX reservation.payment_kept IS 'a checkout is paid once; whatever else comes in is due back';
+COMMENT ON INDEX reservation.payment_checkout IS 'finds the payments of a checkout';
+
+CREATE TABLE reservation.order (
+    order_id uuid NOT NULL,
+    order_number bigint NOT NULL,
+    checkout_id uuid NOT NULL,
+    finalized_at timestamptz NOT NULL,
+    settled bigint NOT NULL,
+    CONSTRAINT order_pkey PRIMARY KEY (order_id),
+    CONSTRAINT order_number_positive CHECK (order_number > settled AND settled >= 0)
+);
+CREATE UNIQUE INDEX order_checkout ON reservation.order (checkout_id);
+CREATE UNIQUE INDEX order_number ON reservation.order (order_number DESC);
+COMMENT ON TABLE reservation.order IS 'what was sold: one row per finalized checkout; never deleted';
+COMMENT ON COLUMN reservation.order.order_id IS 'UUID version 7, with the hash of its checkout in rand_a';
+COMMENT ON COLUMN reservation.order.order_number IS 'from 1, the lowest that no other order had';
+COMMENT ON COLUMN reservation.order.checkout_id IS 'the checkout that it came from';
+COMMENT ON COLUMN reservation.order.finalized_at IS 'when it was made';
+COMMENT ON COLUMN reservation.order.settled IS 'up to this number, all orders were committed when this one was made';
+COMMENT ON CONSTRAINT order_pkey ON reservation.order IS 'an order id is given out once';
+COMMENT ON CONSTRAINT order_number_positive ON reservation.order IS 'numbers begin at 1, and are above those that were settled before';
+COMMENT ON INDEX reservation.order_checkout IS 'a checkout becomes one order';
+COMMENT ON INDEX reservation.order_number IS 'an order number is given out once; the highest is its first entry';
 
 CREATE TABLE reservation.log (
     at timestamptz NOT NULL,
@@ -338,10 +509,15 @@ CREATE VIEW reservation.entries AS
         NULL::text AS request_id
     FROM reservation.pool p WHERE p.kind = 'counted'
     UNION ALL
+    SELECT c.pool_id, p.pool, c.claimed_at, 1, 'taken',
+        c.claim_id, -c.quantity, c.holder, NULL, NULL, c.request_id
+    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
+    WHERE p.kind = 'counted' AND c.number IS NULL AND c.state = 'held'
+    UNION ALL
     SELECT c.pool_id, p.pool, c.claimed_at, 1, CASE WHEN c.finalized_at = c.claimed_at THEN 'charged' ELSE 'taken' END,
         c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id
     FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
-    WHERE p.kind = 'counted' AND c.number IS NULL
+    WHERE p.kind = 'counted' AND c.number IS NULL AND c.state <> 'held'
     UNION ALL
     SELECT l.pool_id, p.pool, l.at, 2, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id
     FROM reservation.log l JOIN reservation.pool p ON p.pool_id = l.pool_id
@@ -381,6 +557,56 @@ COMMENT ON COLUMN reservation.units.label IS 'what people call the unit';
 COMMENT ON COLUMN reservation.units.attributes IS 'what the application wants to know about the unit';
 COMMENT ON COLUMN reservation.units.state IS 'free, held or finalized';
 
+CREATE VIEW reservation.checkouts AS
+    SELECT c.checkout_id, c.holder,
+        CASE WHEN c.state = 'open' AND c.expires_at <= clock_timestamp() THEN 'lapsed' ELSE c.state END AS state,
+        c.amount, c.currency, c.created_at, c.expires_at, c.paid_at, c.ended_at, o.order_id, o.order_number, c.cart, c.claims,
+        c.request_id
+    FROM reservation.checkout c LEFT JOIN reservation.order o USING (checkout_id);
+COMMENT ON VIEW reservation.checkouts IS 'every checkout there ever was, with its order; one that is open when its time is over is lapsed';
+COMMENT ON COLUMN reservation.checkouts.checkout_id IS 'id of the checkout';
+COMMENT ON COLUMN reservation.checkouts.holder IS 'who is buying';
+COMMENT ON COLUMN reservation.checkouts.state IS 'open, lapsed, paid, finalized, refund_due or cancelled';
+COMMENT ON COLUMN reservation.checkouts.amount IS 'what has to be paid; NULL: it needs no payment';
+COMMENT ON COLUMN reservation.checkouts.currency IS 'what has to be paid in; NULL: anything';
+COMMENT ON COLUMN reservation.checkouts.created_at IS 'when the holds began';
+COMMENT ON COLUMN reservation.checkouts.expires_at IS 'when the first of the holds lapses';
+COMMENT ON COLUMN reservation.checkouts.paid_at IS 'when its payment was recorded';
+COMMENT ON COLUMN reservation.checkouts.ended_at IS 'when it was finalized, cancelled, or its payment became due back';
+COMMENT ON COLUMN reservation.checkouts.order_id IS 'id of its order, NULL unless finalized';
+COMMENT ON COLUMN reservation.checkouts.order_number IS 'number of its order, NULL unless finalized';
+COMMENT ON COLUMN reservation.checkouts.cart IS 'the cart that is sold, NULL if the lines were given';
+COMMENT ON COLUMN reservation.checkouts.claims IS 'the claims of its lines';
+COMMENT ON COLUMN reservation.checkouts.request_id IS 'idempotency key of the call that made it';
+
+CREATE VIEW reservation.payments AS
+    SELECT provider, payment_id, checkout_id, amount, currency, state, received_at, settled_at, reference
+    FROM reservation.payment;
+COMMENT ON VIEW reservation.payments IS 'every payment that was recorded, and what became of it';
+COMMENT ON COLUMN reservation.payments.provider IS 'who signed it';
+COMMENT ON COLUMN reservation.payments.payment_id IS 'the provider''s id of the payment';
+COMMENT ON COLUMN reservation.payments.checkout_id IS 'the checkout that it belongs to';
+COMMENT ON COLUMN reservation.payments.amount IS 'in the smallest unit of the currency';
+COMMENT ON COLUMN reservation.payments.currency IS 'as the call wrote it';
+COMMENT ON COLUMN reservation.payments.state IS 'paid, refund_due or refunded';
+COMMENT ON COLUMN reservation.payments.received_at IS 'when the payment was recorded';
+COMMENT ON COLUMN reservation.payments.settled_at IS 'when settle_refund was called';
+COMMENT ON COLUMN reservation.payments.reference IS 'of the refund';
+
+CREATE VIEW reservation.refunds_due AS
+    SELECT p.checkout_id, c.holder, p.provider, p.payment_id, p.amount, p.currency, p.received_at, c.state AS checkout_state
+    FROM reservation.payment p LEFT JOIN reservation.checkout c USING (checkout_id)
+    WHERE p.state = 'refund_due';
+COMMENT ON VIEW reservation.refunds_due IS 'money that has to be given back: paid, and there were no goods for it. Stays until settle_refund';
+COMMENT ON COLUMN reservation.refunds_due.checkout_id IS 'the checkout that was paid';
+COMMENT ON COLUMN reservation.refunds_due.holder IS 'who was buying';
+COMMENT ON COLUMN reservation.refunds_due.provider IS 'through whom the money came';
+COMMENT ON COLUMN reservation.refunds_due.payment_id IS 'the provider''s id of the payment';
+COMMENT ON COLUMN reservation.refunds_due.amount IS 'how much, in the smallest unit of the currency';
+COMMENT ON COLUMN reservation.refunds_due.currency IS 'of the amount';
+COMMENT ON COLUMN reservation.refunds_due.received_at IS 'when the payment was recorded';
+COMMENT ON COLUMN reservation.refunds_due.checkout_state IS 'refund_due (the goods were gone), cancelled, or finalized (paid a second time)';
+
 -- Each branch is one thing that can never be so. A statement sees one instant, so a sale under way raises no alarm.
 CREATE VIEW reservation.contradictions AS
     WITH free AS (
@@ -415,8 +641,8 @@ CREATE VIEW reservation.contradictions AS
     JOIN (SELECT pool_id, sum(amount) AS amount FROM reservation.entries WHERE place < 3 GROUP BY pool_id) e USING (pool_id)
     WHERE p.dropped_at IS NULL AND e.amount <> coalesce(s.units, 0) + p.floor
     UNION ALL
-    SELECT p.pool, 'the log has other refunds than the claim', coalesce(c.refunded, 0)::text, coalesce(l.refunded, 0)::text,
-        format('Compare the log of claim %s with a backup.', claim_id)
+    SELECT p.pool, 'the log has other refunds than the claim', coalesce(c.refunded, 0)::text,
+        format('%s, claim %s', coalesce(l.refunded, 0), claim_id), 'Compare reservation.log and reservation.claim with a backup.'
     FROM (SELECT claim_id, sum(quantity) AS refunded FROM reservation.log WHERE event = 'refunded' GROUP BY claim_id) l
     FULL JOIN (SELECT claim_id, pool_id, refunded FROM reservation.claim WHERE refunded IS NOT NULL OR state = 'refunded') c
         USING (claim_id)
@@ -480,10 +706,10 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
     WHERE (p.kind = 'numbered') <> (c.number IS NOT NULL)
     UNION ALL
-    SELECT p.pool, 'a live claim is not counted for the limit of its holder', 'limited', c.claim_id::text,
-        'Set limited in reservation.claim.'
+    SELECT p.pool, 'a live claim is not counted for the limit of its holder', 'by_holder', c.claim_id::text,
+        'Set by_holder in reservation.claim.'
     FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
-    WHERE p.per_holder IS NOT NULL AND p.dropped_at IS NULL AND NOT c.limited
+    WHERE p.per_holder IS NOT NULL AND p.dropped_at IS NULL AND NOT c.by_holder
         AND (c.state = 'held' OR c.state = 'finalized')
     UNION ALL
     SELECT p.pool, 'a dropped pool has holds', '0', count(*)::text, 'Release them.'
@@ -507,7 +733,7 @@ CREATE VIEW reservation.contradictions AS
         'Compare reservation.log with a backup.'
     FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
     WHERE c.state <> 'held'
-        AND NOT (c.number IS NULL AND c.state = 'finalized' AND c.finalized_at = c.claimed_at)
+        AND NOT (c.state = 'finalized' AND c.finalized_at = c.claimed_at)
         AND NOT EXISTS (SELECT FROM reservation.log l WHERE l.claim_id = c.claim_id AND l.event = c.state)
     UNION ALL
     SELECT p.pool, 'the log names a claim that does not exist', l.event, l.claim_id::text,
@@ -521,7 +747,41 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.request r JOIN reservation.pool p USING (pool_id)
     CROSS JOIN LATERAL jsonb_array_elements(r.response) AS a(row)
     WHERE a.row ? 'claim_id'
-        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid);
+        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid)
+    UNION ALL
+    SELECT NULL, 'a payment is neither for the goods of its checkout nor due back', 'a checkout in state paid or finalized',
+        format('%s of checkout %s, %s', p.payment_id, p.checkout_id, coalesce(c.state, 'which does not exist')),
+        'Compare reservation.payment and reservation.checkout with a backup.'
+    FROM reservation.payment p LEFT JOIN reservation.checkout c USING (checkout_id)
+    WHERE CASE WHEN p.state = 'paid' THEN coalesce(c.state NOT IN ('paid', 'finalized') OR c.paid_at IS NULL, true)
+        ELSE c.checkout_id IS NULL END
+    UNION ALL
+    SELECT NULL, 'a checkout counts as paid and has no payment, or one of another amount', coalesce(c.amount::text, 'a payment'),
+        format('%s for checkout %s', coalesce(p.amount, 0), c.checkout_id),
+        'Compare reservation.payment and reservation.checkout with a backup.'
+    FROM reservation.checkout c LEFT JOIN reservation.payment p ON p.checkout_id = c.checkout_id AND p.state = 'paid'
+    WHERE c.paid_at IS NOT NULL AND c.state IN ('paid', 'finalized') AND (p.checkout_id IS NULL OR p.amount <> c.amount)
+    UNION ALL
+    SELECT NULL, 'a checkout has not the one order that its state says',
+        CASE WHEN c.state = 'finalized' THEN '1' ELSE '0' END,
+        format('%s for checkout %s', count(o.order_id), coalesce(c.checkout_id, o.checkout_id)),
+        'Compare reservation.order and reservation.checkout with a backup.'
+    FROM reservation.checkout c FULL JOIN reservation.order o USING (checkout_id)
+    GROUP BY c.checkout_id, o.checkout_id, c.state
+    HAVING count(o.order_id) <> CASE WHEN c.state = 'finalized' THEN 1 ELSE 0 END
+    UNION ALL
+    SELECT NULL, 'order numbers that were settled are missing', s.settled::text, count(o.order_id)::text,
+        'Restore the missing rows in reservation.order from a backup.'
+    FROM (SELECT max(settled) AS settled FROM reservation.order) s LEFT JOIN reservation.order o ON o.order_number <= s.settled
+    GROUP BY s.settled HAVING count(o.order_id) <> s.settled
+    UNION ALL
+    SELECT l.claim ->> 'pool', 'a claim is not in the state that its checkout says', c.state,
+        format('%s, %s', l.claim ->> 'claim_id', coalesce(k.state, 'does not exist')),
+        'Compare reservation.claim and reservation.checkout with a backup.'
+    FROM reservation.checkout c CROSS JOIN LATERAL jsonb_array_elements(c.claims) AS l(claim)
+    LEFT JOIN reservation.claim k ON k.claim_id = (l.claim ->> 'claim_id')::uuid
+    WHERE k.claim_id IS NULL OR (c.state = 'finalized' AND k.state NOT IN ('finalized', 'refunded'))
+        OR (c.state IN ('refund_due', 'cancelled') AND k.state = 'held' AND k.expires_at > c.ended_at);
 COMMENT ON VIEW reservation.contradictions IS 'what is wrong in the books; read it through verify()';
 COMMENT ON COLUMN reservation.contradictions.pool IS 'name of the pool, NULL if it does not exist';
 COMMENT ON COLUMN reservation.contradictions.problem IS 'what cannot be so';
@@ -541,7 +801,7 @@ CREATE FUNCTION reservation.create_pool(pool text, capacity bigint DEFAULT NULL,
         closes_at timestamptz DEFAULT NULL, holder_rate integer DEFAULT NULL, holder_period interval DEFAULT NULL,
         pool_rate integer DEFAULT NULL, pool_period interval DEFAULT NULL)
     RETURNS TABLE (status text, pool text, kind text, capacity bigint)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_create_pool';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_create_pool';
 COMMENT ON FUNCTION reservation.create_pool IS 'Makes a pool. capacity: units, NULL for an open edition without end; kind: numbered or counted; first_number: of the units; hold_ttl: how long a hold lives, NULL for the setting; per_holder: most units one holder may have; floor, ceiling: bounds of a counted balance; opens_at, closes_at: window of the sale; holder_rate, holder_period: so many claims of one holder at once, and as many per period after that, with whatever result and for whatever quantity; pool_rate, pool_period: the same for the claims of all.
 Status: created; existing (a pool of this name and definition is there).
 Errors: 22023 bad argument, 42710 a pool of this name has another definition, 42809 floor or ceiling of a numbered pool.
@@ -552,7 +812,7 @@ CREATE FUNCTION reservation.alter_pool(pool text, hold_ttl interval DEFAULT NULL
         floor bigint DEFAULT NULL, ceiling bigint DEFAULT NULL, holder_rate integer DEFAULT NULL,
         holder_period interval DEFAULT NULL, pool_rate integer DEFAULT NULL, pool_period interval DEFAULT NULL)
     RETURNS TABLE (status text, pool text)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_alter_pool';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_alter_pool';
 COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool; NULL leaves one as it is; a holder_rate or pool_rate of 0 ends that limit, and another rate or period begins a new one, with nothing spent. Claims that start after the commit obey.
 Status: altered.
 Errors: 22023 bad argument, or a balance that a new floor or ceiling leaves out; 42704 unknown pool; 42809 floor or ceiling of a numbered pool; 55P03 unfinished transactions leave it undecided whether the balance allows a floor.
@@ -561,7 +821,7 @@ Locks: the row of the pool, which no claim waits for; for a floor also slots of 
 CREATE FUNCTION reservation.add_units(pool text, count integer DEFAULT NULL, labels text[] DEFAULT NULL,
         attributes jsonb[] DEFAULT NULL)
     RETURNS TABLE (status text, first_number integer, last_number integer)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_add_units';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_add_units';
 COMMENT ON FUNCTION reservation.add_units IS 'Adds units to a limited edition, numbered on by the sequence of the pool: as many as count says, or one for each element of labels or attributes. To a counted pool it adds count units without numbers, as adjust does.
 Status: added; over_ceiling (of a counted pool: nothing was added).
 Errors: 22023 bad argument or no numbers left, 42704 unknown pool, 42809 an open edition, or labels for a counted pool.
@@ -569,7 +829,7 @@ Locks: the row of the pool, against another add_units. A retry adds again.';
 
 CREATE FUNCTION reservation.drop_pool(pool text, force boolean DEFAULT false)
     RETURNS TABLE (status text, pool text)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_drop_pool';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_drop_pool';
 COMMENT ON FUNCTION reservation.drop_pool IS 'Drops a pool. Its claims stay as history and its name is free again. force: also while there are live claims, whose holds are then released.
 Status: dropped; in_use (somebody has a live claim, and not forced: nothing was changed).
 Errors: 22023 bad argument, 42704 unknown pool (so also: a retry).
@@ -588,7 +848,7 @@ CREATE FUNCTION reservation.claim_next(pool text, holder text, count integer DEF
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, label text, holder text,
         expires_at timestamptz, available bigint, replayed boolean, retry_after interval)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_claim_next';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_claim_next';
 COMMENT ON FUNCTION reservation.claim_next IS 'Claims the lowest free units of a numbered pool: count of them or none. One row for each. ttl: how long they are held, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that hold the last units, NULL for the setting reservation.claim_wait.
 Status: claimed; existing (the live hold that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: sold_out, busy, limit_reached, not_open, closed, paused, rate_limited (by holder_rate or pool_rate; retry_after says how long until there is room, and is NULL otherwise). Whatever is refused for a later reason than the rate has spent of it.
 Errors: 22023 bad argument, 42704 unknown pool, 42809 a counted pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -598,7 +858,7 @@ CREATE FUNCTION reservation.claim_unit(pool text, number integer, holder text, t
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, label text, holder text,
         expires_at timestamptz, available bigint, replayed boolean, retry_after interval)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_claim_unit';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_claim_unit';
 COMMENT ON FUNCTION reservation.claim_unit IS 'Claims one unit of a numbered pool by its number, such as a seat. ttl, request_id, wait: as for claim_next.
 Status: claimed; existing; or one row without claim_id: taken, busy, limit_reached, not_open, closed, paused, rate_limited (with retry_after, as for claim_next).
 Errors: 22023 bad argument or a number that the pool does not have, 42704 unknown pool, 42809 a counted pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -608,7 +868,7 @@ CREATE FUNCTION reservation.take(pool text, holder text, quantity bigint DEFAULT
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, quantity bigint, holder text, expires_at timestamptz,
         available bigint, replayed boolean, retry_after interval)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_take';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_take';
 COMMENT ON FUNCTION reservation.take IS 'Takes a quantity from a counted pool, all of it or none, and holds it. ttl: for how long, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that have some of the stock, NULL for the setting reservation.claim_wait.
 Status: claimed; existing (the live holds that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: insufficient, busy, limit_reached, not_open, closed, paused, rate_limited (with retry_after, as for claim_next).
 Errors: 22023 bad argument, 42704 unknown pool, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -616,7 +876,7 @@ Locks: one slot of the stock, or several if none has enough, without waiting for
 
 CREATE FUNCTION reservation.charge(account text, amount bigint, request_id text)
     RETURNS TABLE (status text, claim_id uuid, balance bigint, replayed boolean, retry_after interval)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_charge';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_charge';
 COMMENT ON FUNCTION reservation.charge IS 'Takes an amount from an account, which is a counted pool, for good: take and finalize in one claim, whose holder is the account; refund gives it back. balance: afterwards. request_id: makes the call repeatable; NULL: it is not. Waits as take does. The commit is flushed to disk even with synchronous_commit off.
 Status: charged; or without claim_id: insufficient, busy, limit_reached, not_open, closed, paused, rate_limited (with retry_after, as for claim_next).
 Errors: 22023 bad argument, 42704 unknown account, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -624,7 +884,7 @@ Locks: as for take. A retry with the same request_id: the first answer, replayed
 
 CREATE FUNCTION reservation.adjust(pool text, delta bigint, request_id text DEFAULT NULL, reason text DEFAULT NULL)
     RETURNS TABLE (status text, pool text, delta bigint, balance bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_adjust';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_adjust';
 COMMENT ON FUNCTION reservation.adjust IS 'Moves the balance of a counted pool, and its capacity with it: restock, credit, or below zero a correction. reason: for the log; request_id: makes the call repeatable. balance: afterwards. The commit is flushed to disk even with synchronous_commit off.
 Status: adjusted; insufficient (it would go below the floor), over_ceiling, busy (unfinished transactions leave it undecided for longer than reservation.claim_wait); nothing was changed.
 Errors: 22023 bad argument or more than a bigint can count, 42704 unknown pool, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
@@ -641,7 +901,7 @@ Locks: none. Works on a standby.';
 
 CREATE FUNCTION reservation.extend(claim_id uuid, ttl interval)
     RETURNS TABLE (status text, claim_id uuid, expires_at timestamptz)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_extend';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_extend';
 COMMENT ON FUNCTION reservation.extend IS 'Moves the end of a live hold to ttl from now, never to an earlier time.
 Status: held; lapsed, finalized, released (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown claim, 25006 read-only.
@@ -649,7 +909,7 @@ Locks: the claim. A retry extends from its own time.';
 
 CREATE FUNCTION reservation.release(claim_id uuid)
     RETURNS TABLE (status text, claim_id uuid, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_release';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_release';
 COMMENT ON FUNCTION reservation.release IS 'Gives back what is held.
 Status: released; lapsed, finalized (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown claim, 25006 read-only.
@@ -658,7 +918,7 @@ Locks: the claim. A retry: released, replayed.';
 CREATE FUNCTION reservation.finalize(claim_id uuid, quantity bigint DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, quantity bigint, holder text,
         finalized_at timestamptz, late boolean, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_finalize';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_finalize';
 COMMENT ON FUNCTION reservation.finalize IS 'Makes a hold final: sold. quantity: at most what is held, NULL for all; the rest goes back. After the hold lapsed it still succeeds, late, if nobody took the unit, or there is as much left, and per_holder allows it. The commit is flushed to disk even with synchronous_commit off.
 Status: finalized; lapsed, released (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown claim, 55P03 an unfinished transaction leaves it undecided whether a lapsed unit is free, 25006 read-only.
@@ -666,15 +926,121 @@ Locks: the claim. A retry: the same row, replayed.';
 
 CREATE FUNCTION reservation.refund(claim_id uuid, quantity bigint DEFAULT NULL, request_id text DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, refunded bigint, remaining bigint, replayed boolean)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_refund';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_refund';
 COMMENT ON FUNCTION reservation.refund IS 'Takes back a finalized claim, or a part of it; what is refunded is free again. quantity: NULL for the rest; request_id: makes the call repeatable. remaining: what can still be refunded. The commit is flushed to disk even with synchronous_commit off.
 Status: refunded; exceeds (more than remains), not_finalized (nothing was changed).
 Errors: 22023 bad argument, RS001 request_id used with other arguments, RS002 unknown claim, 25006 read-only.
 Locks: the claim. A retry with the same request_id, or of a refund of the rest: refunded, replayed; of a part without: another part, never more than was sold.';
 
+CREATE FUNCTION reservation.run_once(scope text, request_id text, arguments jsonb DEFAULT NULL)
+    RETURNS TABLE (status text, response jsonb)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_run_once';
+COMMENT ON FUNCTION reservation.run_once IS 'Makes an operation of the application happen once. Call it at the start of the transaction that does the work and ends with save_response. scope: kind of the operation; request_id: which one; arguments: what a repeated call must have, too.
+Status: first (do the work); replayed, with the response of the first, NULL if it committed without one.
+Errors: 22023 bad argument, RS001 request_id used with other arguments, 25006 read-only.
+Locks: the operation. A retry waits for the first caller and gets its response; if the first rolls back or its session ends, the retry is the first at once.';
+
+CREATE FUNCTION reservation.save_response(scope text, request_id text, response jsonb)
+    RETURNS TABLE (status text)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_save_response';
+COMMENT ON FUNCTION reservation.save_response IS 'Stores the response of an operation that run_once said to do, for everybody who asks again.
+Status: saved.
+Errors: 22023 bad argument, RS001 it has another response already, RS002 run_once was not called, 25006 read-only.
+Locks: the operation. A retry: saved.';
+
+CREATE FUNCTION reservation.cart_add(cart text, pool text, quantity bigint DEFAULT 1, options jsonb DEFAULT '{}')
+    RETURNS TABLE (status text, cart text, pool text, quantity bigint)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cart_add';
+COMMENT ON FUNCTION reservation.cart_add IS 'Adds a quantity to a line of a cart, and answers with what the line has now. options: an object of at most 640 bytes that tells lines of one pool apart, compared by value. Nothing is held.
+Status: added.
+Errors: 22023 bad argument or too much for a line, 42704 unknown pool, 25006 read-only.
+Locks: a lock on a hash of the cart. A retry adds again: where that matters, use cart_set.';
+
+CREATE FUNCTION reservation.cart_set(cart text, pool text, quantity bigint, options jsonb DEFAULT '{}')
+    RETURNS TABLE (status text, cart text, pool text, quantity bigint)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cart_set';
+COMMENT ON FUNCTION reservation.cart_set IS 'Sets the quantity of a line of a cart; 0 removes it.
+Status: set; removed.
+Errors: 22023 bad argument, 42704 unknown pool (not for 0), 25006 read-only.
+Locks: a lock on a hash of the cart. A retry does the same again.';
+
+CREATE FUNCTION reservation.cart_merge(source text, target text, policy text DEFAULT 'sum')
+    RETURNS TABLE (status text, target text, lines bigint, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cart_merge';
+COMMENT ON FUNCTION reservation.cart_merge IS 'Moves all lines of one cart into another, as when a guest signs in, and empties the first. policy, for a line that both have: sum, max, or the quantity of source or target; lines that only one has are kept. lines: how many were moved. A checkout of the source that is under way goes on with the target.
+Status: merged.
+Errors: 22023 bad argument, the same cart twice, or too much for a line (nothing is merged), 25006 read-only.
+Locks: locks on hashes of both carts. A retry: merged, replayed, with the lines of the first call.';
+
+CREATE FUNCTION reservation.cart_lines(cart text)
+    RETURNS TABLE (pool text, options jsonb, quantity bigint)
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'rsv_cart_lines';
+COMMENT ON FUNCTION reservation.cart_lines IS 'The lines of a cart, as the snapshot of the caller sees them; none for a cart that nobody has added to.
+Errors: 22023 bad argument.
+Locks: none. Works on a standby.';
+
+CREATE FUNCTION reservation.checkout(request_id text, holder text, lines jsonb, ttl interval DEFAULT NULL,
+        amount bigint DEFAULT NULL, currency text DEFAULT NULL)
+    RETURNS TABLE (status text, checkout_id uuid, expires_at timestamptz, claims jsonb, shortages jsonb, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_checkout';
+COMMENT ON FUNCTION reservation.checkout IS 'Holds several lines together, all or none. lines: an array of 1 to 10,000 objects, each {"pool", "quantity"} for the next units (quantity: 1 if left out) or {"pool", "number"} for a unit by its number; lines of one pool are added up. ttl: how long all are held, NULL for the rule of each pool; amount: what has to be paid, in the smallest unit of the currency, NULL if nothing; currency: NULL for any.
+Status: open, with claims [{"claim_id", "pool", "number", "quantity"}]; short (nothing is held), with shortages [{"pool", "requested", "available", "reason"}] for every pool that falls short.
+Errors: 22023 bad argument or a number that a pool does not have, 42704 unknown pool, 42809 a number in a counted pool, RS001 request_id used with other arguments, 25006 read-only.
+Locks: a lock on a hash of the request_id, and of the holder for pools with per_holder; the units taken, without waiting. It holds nothing while it waits for unfinished transactions, at most reservation.claim_wait. A retry: the first answer, replayed.';
+
+CREATE FUNCTION reservation.checkout_cart(cart text, request_id text, holder text, ttl interval DEFAULT NULL,
+        amount bigint DEFAULT NULL, currency text DEFAULT NULL)
+    RETURNS TABLE (status text, checkout_id uuid, expires_at timestamptz, claims jsonb, shortages jsonb, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_checkout_cart';
+COMMENT ON FUNCTION reservation.checkout_cart IS 'Holds the lines of a cart together, all or none, as checkout does. They stay in the cart until finalize_checkout takes out exactly what was sold.
+Status: as for checkout.
+Errors: as for checkout; also 22023 an empty cart.
+Locks and retry: as for checkout. A retry gets the first answer also when the cart has changed.';
+
+CREATE FUNCTION reservation.set_payment_provider(provider text, scheme text, secret text)
+    RETURNS TABLE (status text, provider text, scheme text)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_set_payment_provider';
+COMMENT ON FUNCTION reservation.set_payment_provider IS 'Says how a payment provider signs, and with which secret. scheme: razorpay, stripe or hmac-sha256. Only the extension reads the secret; it is in no dump, so set it again after a restore. Pass it as a parameter, so that it is in no log.
+Status: set.
+Errors: 22023 bad argument, 25006 read-only.
+Locks: the provider. A retry sets the same again.';
+
+CREATE FUNCTION reservation.record_payment(checkout_id uuid, provider text, payment_id text, amount bigint, currency text,
+        payload text, signature text)
+    RETURNS TABLE (status text, checkout_id uuid, payment_id text, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_record_payment';
+COMMENT ON FUNCTION reservation.record_payment IS 'Records a payment that its provider has signed, once. amount: in the smallest unit of the currency; payload and signature: for razorpay "order_id|payment_id", with the order_id that you stored, and the hexadecimal signature; for stripe the raw body and the whole header Stripe-Signature; for hmac-sha256 the raw body and the hexadecimal HMAC-SHA256. The commit is flushed to disk even with synchronous_commit off.
+Status: paid; refund_due (recorded, and due back: the checkout is paid already, or could not be finalized), cancelled (the same, of a cancelled checkout); or, with nothing recorded: bad_signature, amount_mismatch, payment_used (it belongs to another checkout).
+Errors: 22023 bad argument or a payload of more than 1 MiB, 42704 unknown provider, RS002 unknown checkout, 25006 read-only.
+Locks: the checkout. A retry: the first answer, replayed.';
+
+CREATE FUNCTION reservation.finalize_checkout(checkout_id uuid)
+    RETURNS TABLE (status text, checkout_id uuid, order_id uuid, order_number bigint, finalized_at timestamptz, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_finalize_checkout';
+COMMENT ON FUNCTION reservation.finalize_checkout IS 'Makes a checkout an order: finalizes all its claims and takes what was sold out of its cart. Order numbers are dense: the lowest that no order has, so that a rollback or a crash loses none, and nobody waits for anybody''s commit. After the holds lapsed it still succeeds if the same units, or as much of a counted pool, can be had. The commit is flushed to disk even with synchronous_commit off.
+Status: finalized; not_paid; lapsed (it needs no payment, and something cannot be had any more: nothing was changed); refund_due (it is paid, and something cannot be had any more: all of it was given up, and the payment is in the view refunds_due); cancelled.
+Errors: 22023 bad argument, RS002 unknown checkout, 55P03 an unfinished transaction leaves it undecided whether a lapsed unit is free, 25006 read-only.
+Locks: a lock on a hash of the cart, the checkout, its claims. A retry: the same order, replayed.';
+
+CREATE FUNCTION reservation.cancel_checkout(checkout_id uuid)
+    RETURNS TABLE (status text, checkout_id uuid, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cancel_checkout';
+COMMENT ON FUNCTION reservation.cancel_checkout IS 'Gives back what a checkout holds. If it is paid, its payment is due back.
+Status: cancelled; finalized (nothing was changed).
+Errors: 22023 bad argument, RS002 unknown checkout, 25006 read-only.
+Locks: the checkout and its claims. A retry: cancelled, replayed.';
+
+CREATE FUNCTION reservation.settle_refund(checkout_id uuid, reference text, provider text DEFAULT NULL, payment_id text DEFAULT NULL)
+    RETURNS TABLE (status text, checkout_id uuid, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_settle_refund';
+COMMENT ON FUNCTION reservation.settle_refund IS 'Notes that a payment was given back, and takes it out of the view refunds_due. reference: of the refund, such as the provider''s id of it; provider, payment_id: which payment, needed only if several of the checkout are due.
+Status: settled; nothing_due (nothing was changed).
+Errors: 22023 bad argument, or several payments are due and none is named, RS002 unknown checkout, 25006 read-only.
+Locks: the checkout. A retry with the same reference: settled, replayed.';
+
 CREATE FUNCTION reservation.sweep(max integer DEFAULT 1000)
     RETURNS TABLE (status text, lapsed integer)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_sweep';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_sweep';
 COMMENT ON FUNCTION reservation.sweep IS 'Ends up to max holds whose time is over, of all pools, and passes over what is locked; puts the slots of up to max quiet counted pools together. Nothing depends on it: what has lapsed is free for anyone at once.
 Status: swept, with the number of holds.
 Errors: 22023 bad argument, 25006 read-only.
@@ -682,7 +1048,7 @@ Locks: the claims it ends and the slots it changes, without waiting. A retry swe
 
 CREATE FUNCTION reservation.rate_limit(key text, burst integer, period interval, cost integer DEFAULT 1)
     RETURNS TABLE (allowed boolean, remaining integer, retry_after interval, reset_after interval)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_rate_limit';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_rate_limit';
 COMMENT ON FUNCTION reservation.rate_limit IS 'Limits how often something happens (GCRA): at most burst at once, and as many per period after that, evenly. key: whose limit it is, 1 to 1,000 bytes of the application''s choice; with another burst or period it is another limit. period: a year counts 365.25 days, a month 30, a day 24 hours; at most 1,000 years. cost: what this call spends if it is allowed; a refused call spends nothing. remaining: what could be spent now; retry_after: how long until this call would be allowed, zero if it was, NULL if it never can be because its cost is above the burst; reset_after: how long until nothing is spent any more.
 With shared_preload_libraries, what is spent stays spent if the transaction rolls back, and is forgotten at a restart, a crash and a failover. Without, it belongs to the transaction, as any row, survives a restart, and is forgotten at a crash and a failover.
 Errors: 22023 bad argument, 25006 read-only.
@@ -693,7 +1059,7 @@ CREATE FUNCTION reservation.verify(pool text DEFAULT NULL)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_verify';
 COMMENT ON FUNCTION reservation.verify IS 'Checks the books of one pool, or of all, and returns a row for each thing that is wrong: none when all is right. Reads what is true now, at every isolation level. Safe beside a running sale.
 Errors: 42704 unknown pool.
-Locks: none. Works on a standby.';
+Locks: none, but ACCESS SHARE on the tables that assign_number numbers. Works on a standby.';
 
 CREATE FUNCTION reservation.stats_by_id()
     RETURNS TABLE (pool_id integer, since timestamptz, claims bigint, hint_hits bigint, walks bigint, gone bigint, busy bigint,
@@ -705,7 +1071,7 @@ Locks: none. Works on a standby.';
 
 CREATE FUNCTION reservation.reset_stats()
     RETURNS TABLE (status text, pools integer)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_reset_stats';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_reset_stats';
 COMMENT ON FUNCTION reservation.reset_stats IS 'Lets the counters of the view stats start from zero, in this database.
 Status: reset, with the number of pools that had counters.
 Errors: none.
@@ -731,11 +1097,43 @@ COMMENT ON COLUMN reservation.stats.waited IS 'how long these were in all';
 
 CREATE FUNCTION reservation.grant_access(role regrole, level text)
     RETURNS TABLE (status text, role regrole, level text)
-    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_grant_access';
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_grant_access';
 COMMENT ON FUNCTION reservation.grant_access IS 'Lets a role use the extension. level: read (pools and checks), claim (also claims), admin (also making pools and granting access).
 Status: granted.
 Errors: 22023 bad argument.
 Locks: the catalog entries of what is granted. A retry grants the same again.';
+
+-- triggers for the application's own tables
+
+CREATE FUNCTION reservation.assign_number() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_assign_number';
+COMMENT ON FUNCTION reservation.assign_number IS 'Trigger BEFORE INSERT OR UPDATE FOR EACH ROW. Arguments: ''pool'', or ''column:name'' of the column that names it; ''number_column'', an integer or text, with a form such as ''number_column:M-0000''; and perhaps ''flag_column'', boolean. An inserted row gets the lowest free number of the pool and a true flag, in the same transaction; when there is none, or the pool is not on sale, NULL and false. A row that never arrives (ON CONFLICT DO NOTHING) gives its number back. A finalized claim stands behind each number, whose holder names the row; an open edition numbers by its sequence alone, with gaps. The owner of the table may supply a number. With the same arguments AFTER DELETE FOR EACH ROW: a deleted row gives its number back. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS004 a number or flag from a role that does not own the table, or a number that is taken; 22003 a number that the column cannot hold, 22023 one that the pool does not have, 42704 unknown pool, 42809 a counted pool, 55P03 undecided whether a supplied number is free; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: the unit taken, without waiting; for the last units of a pool, as claim_next. A retry of the INSERT: another number.';
+
+CREATE FUNCTION reservation.check_version() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_check_version';
+COMMENT ON FUNCTION reservation.check_version IS 'Trigger BEFORE UPDATE FOR EACH ROW, for optimistic locking. Argument: ''version_column'', of an integer type. An update that carries the version of the row passes, and the version is raised by 1; any other fails. An update that does not name the column carries what it finds.
+Errors: RS005 another version, 22003 the type has no further number, 22004 the row has no version; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: none but the row''s. A retry with the version that has been read: RS005, if the first attempt was committed.';
+
+CREATE FUNCTION reservation.finalize_once() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_finalize_once';
+COMMENT ON FUNCTION reservation.finalize_once IS 'Trigger BEFORE UPDATE FOR EACH ROW. Arguments: ''flag_column'', boolean, and perhaps ''at_column'', a timestamp. The flag turns true once, and at_column is set to the time of it. An update that sets it to true again counts 0 rows. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS004 the flag is turned back, or the time changed; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: none but the row''s. A retry: 0 rows.';
+
+CREATE FUNCTION reservation.take_stock() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_take_stock';
+COMMENT ON FUNCTION reservation.take_stock IS 'Trigger AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW, on a table with a primary key. Arguments: ''pool_column'', which names a counted pool, and ''quantity_column'', of an integer type, in the units of the pool. An inserted row takes its quantity, a deleted one gives it back, an updated one takes or gives back the difference; all rows of a statement at once, when it ends. A NULL pool, and a quantity of NULL or 0, take nothing. A finalized claim stands behind each row, whose holder names it. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS006 not enough, or not on sale, with what is available; 22003 a sum too large, 22023 a negative quantity, 42704 unknown pool, 42809 a numbered pool, 55P03 undecided whether there is enough; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: what it takes, the pools of a statement in the order of their ids. A retry of the INSERT: the same again.';
+
+CREATE FUNCTION reservation.charge_credit() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_charge_credit';
+COMMENT ON FUNCTION reservation.charge_credit IS 'Trigger AFTER INSERT OR UPDATE FOR EACH ROW, on a table with a primary key. Arguments: ''account_column'', which names a counted pool; ''amount'', a column of an integer type or a number, in the units of the account; ''status_column''; and one or more failed states. An inserted row is charged once, when its statement ends; an update to a failed status refunds it, once. A deleted row stays charged. A NULL account, and an amount of NULL or 0, charge nothing. The commit is flushed to disk even with synchronous_commit off.
+Errors: RS006 not enough credit, with what is available; RS004 another account or primary key; 22003 a sum too large, 22023 a negative amount, 42704 unknown account, 42809 a numbered pool, 55P03 undecided whether there is enough; for a definition that cannot work: 39P01, 22023, 42703, 42809.
+Locks: what it takes, the accounts of a statement in the order of their ids; for a refund, the claim. A retry of the INSERT: another charge; of the refund: nothing.';
 
 -- privileges: nothing to PUBLIC. Whoever created the extension can use, dump and restore all of it, but not change what
 -- it is made of, because the library relies on that.
@@ -746,9 +1144,11 @@ GRANT USAGE ON SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON ALL TABLES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, UPDATE, USAGE ON ALL SEQUENCES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
+-- Secrets are for the library alone, which reads them in the name of the tables' owner.
+REVOKE ALL ON reservation.payment_provider FROM @extowner@;
 
--- dump: everything is data of the user. The sequences of pools are derived and made again when needed; rate limits in use
--- are of this server and this moment.
+-- dump: everything is data of the user, except secrets. The sequences of pools are derived and made again when needed;
+-- rate limits in use are of this server and this moment.
 
 SELECT pg_catalog.pg_extension_config_dump('reservation.pool_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.pool', '');
@@ -756,5 +1156,11 @@ SELECT pg_catalog.pg_extension_config_dump('reservation.available', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.unit', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.claim', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.request', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.operation', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.cart_line', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.cart_merge', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.checkout', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.payment', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.order', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.log', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.stock', '');

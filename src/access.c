@@ -23,14 +23,22 @@ static const char *const read_grants[] = {
 	" reservation.stats_by_id",
 	NULL};
 static const char *const claim_grants[] = {
-	"SELECT ON reservation.claims",
+	"SELECT ON reservation.claims, reservation.checkouts, reservation.payments,"
+	" reservation.refunds_due",
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
 	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"
 	" reservation.finalize, reservation.refund, reservation.sweep, reservation.rate_limit",
+	"EXECUTE ON FUNCTION reservation.assign_number, reservation.check_version,"
+	" reservation.finalize_once, reservation.take_stock, reservation.charge_credit",
+	"EXECUTE ON FUNCTION reservation.run_once, reservation.save_response, reservation.cart_add,"
+	" reservation.cart_set, reservation.cart_merge, reservation.cart_lines, reservation.checkout,"
+	" reservation.checkout_cart, reservation.record_payment, reservation.finalize_checkout,"
+	" reservation.cancel_checkout, reservation.settle_refund",
 	NULL};
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
-	" reservation.adjust, reservation.drop_pool, reservation.grant_access, reservation.reset_stats",
+	" reservation.adjust, reservation.drop_pool, reservation.set_payment_provider,"
+	" reservation.grant_access, reservation.reset_stats",
 	NULL};
 static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};
 static const char *const level_names[] = {"read", "claim", "admin"};

@@ -215,6 +215,16 @@ rsv_text_display(const text *value)
 	return psprintf("%.*s%s", shown, VARDATA_ANY(value), shown < length ? "..." : "");
 }
 
+/* Are these the same bytes, or both missing? */
+bool
+rsv_text_same(const text *a, const text *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
 static void
 check_range(const char *what, int64 value, int64 min, int64 max)
 {

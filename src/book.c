@@ -40,5 +40,6 @@ rsv_verify(PG_FUNCTION_ARGS)
 		rsv_answer_row(&answer, values, nulls);
 	}
 	rsv_plan_end(&session);
+	rsv_numbered_verify(name, &answer);
 	return (Datum) 0;
 }

@@ -164,7 +164,8 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	if (order->named)
 		supply = rsv_supply_take_unit(pool, order->number, &order->now, deadline);
 	else
-		supply = rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available);
+		supply =
+			rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available, false);
 
 	if (supply != RSV_TAKEN)
 		rsv_stats_add(pool->pool_id, supply == RSV_GONE ? RSV_COUNT_GONE : RSV_COUNT_BUSY, 1);
@@ -241,7 +242,6 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 		.state = RSV_HELD,
 		.holder = order->holder,
 		.request_id = order->request_id,
-		.limited = pool->per_holder > 0,
 	};
 	pg_uuid_t *claim_ids = palloc(sizeof(pg_uuid_t) * order->count);
 
@@ -249,7 +249,7 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 	{
 		rsv_identifier_make(&hold.claim_id, order->now, pool->name);
 		hold.number = numbers[i];
-		rsv_claim_insert(&hold);
+		rsv_claim_insert(&hold, pool);
 		claim_ids[i] = hold.claim_id;
 		answer_claim("claimed", pool, &hold, as_of, answer);
 	}

@@ -23,6 +23,8 @@ typedef bool TU_UpdateIndexes;
 /* PostgreSQL 16 gave the privilege checks of all kinds of objects one function */
 #if PG_VERSION_NUM < 160000
 #define rsv_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
+
+#define object_ownercheck(class_id, object_id, role_id) pg_class_ownercheck(object_id, role_id)
 #else
 #define rsv_function_aclcheck(function, role) \
 	object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)

@@ -89,7 +89,7 @@ rsv_draw(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now, Tim
 			return RSV_GONE;
 		if (taking.in_flight.any)
 		{
-			if (!rsv_in_flight_wait(pool, &taking.in_flight, deadline, now))
+			if (!rsv_supply_wait(pool, &taking.in_flight, deadline, now))
 				return RSV_UNDECIDED;
 			taking.now = *now;
 			taking.crowded = true;
@@ -140,7 +140,7 @@ look(Taking *taking, int64 *available)
 			rsv_touch_taken(pool_id, 0);
 		}
 	}
-	rsv_hint_end(pool_id, &hint, taking->now);
+	rsv_hint_end(&hint, taking->now);
 	return taken;
 }
 

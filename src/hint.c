@@ -21,8 +21,10 @@
  * the first row that it met. Rows that came in behind it are in "low since" and
  * "expiry since", which start anew with each walk; so only the walk that began
  * last may raise, to no more than what came in since. What a walk cannot see
- * are the changes of its own transaction, so if that aborts or is prepared, its
- * pools are lowered again (touch.c).
+ * are the rows that its own transaction has taken before it, and others must go
+ * on seeing them as unfinished, so a transaction that has touched a pool raises
+ * none of its marks. What it raised by its first walk is lowered again if it
+ * aborts or is prepared (touch.c).
  *
  * Nothing else is told to us: a superuser who inserts free units by hand is not
  * noticed. So "nothing free" is believed for a second, then somebody looks.
@@ -87,17 +89,18 @@ rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot)
 void
 rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, RsvHint *hint)
 {
-	RsvPoolKey key;
 	RsvMarks *marks;
 	RsvMarksSet *set;
+	bool may_raise;
 
 	memset(hint, 0, offsetof(RsvHint, spots));
 	hint->from = hint->low = PG_INT32_MIN;
 	hint->to = PG_INT32_MAX;
 	hint->check_lapsed = hint->complete = true;
-	if (!rsv_marks_key(pool_id, &key))
+	if (!rsv_marks_key(pool_id, &hint->key))
 		return;
-	set = rsv_marks_lock(&key, &marks);
+	may_raise = !rsv_touched(pool_id);
+	set = rsv_marks_lock(&hint->key, &marks);
 	marks->counters[RSV_COUNT_WALKS]++;
 	hint->check_lapsed = marks->expiry <= now;
 	if (marks->low < RSV_NOTHING_FREE)
@@ -112,7 +115,8 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 		hint->from = hint->low;
 		marks->walked = marks->next;
 	}
-	else if (reach == RSV_NEAR && wanted == 1 && lowest_returned(marks) < marks->next)
+	else if (reach == RSV_NEAR && wanted == 1 && lowest_returned(marks) < marks->next &&
+			 lowest_returned(marks) <= lowest_ahead(marks))
 	{
 		hint->from = hint->to = marks->returned[--marks->nreturned];
 		hint->returned = true;
@@ -121,26 +125,31 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 		begin_at_next(marks, wanted, reach, hint);
 
 	hint->complete = hint->from == hint->low && hint->to == PG_INT32_MAX && !hint->nothing_free;
-	if (hint->complete || hint->check_lapsed)
+	if (may_raise && (hint->complete || hint->check_lapsed))
 	{
-		hint->walk = ++marks->walk;
+		/* unique in the set, also if the pool loses its place and gets another */
+		hint->walk = marks->walk = set->clock;
 		marks->low_since = RSV_NOTHING_FREE;
 		marks->expiry_since = DT_NOEND;
 	}
 	SpinLockRelease(&set->lock);
 }
 
-/* Ends a walk: what it found raises the marks, if nobody began another. */
+/*
+ * Ends a walk: what it found raises the marks, if nobody began another. That
+ * nothing is free must still be so: a hold that lapsed may have been given back
+ * by another session before we came to look at the lapsed ones.
+ */
 void
-rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
+rsv_hint_end(RsvHint *hint, TimestampTz now)
 {
-	RsvPoolKey key;
 	RsvMarks *marks;
 	RsvMarksSet *set;
 
-	if (!rsv_marks_key(pool_id, &key))
+	if (!OidIsValid(hint->key.database))
 		return;
-	set = rsv_marks_lock(&key, &marks);
+	set = rsv_marks_lock(&hint->key, &marks);
+	hint->nothing_free = hint->nothing_free && marks->low >= RSV_NOTHING_FREE;
 	if (hint->returned)
 	{
 		/* not looked at, because a lapsed hold was enough */
@@ -154,7 +163,10 @@ rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now)
 		marks->next = (int32) Min(hint->last_taken + 1, PG_INT32_MAX);
 	for (int i = 0; i < hint->nspots; i++)
 		add_ahead(marks, &hint->spots[i]);
-	if (marks->walk == hint->walk)
+	/* dead entries may have taken all the room, before the end that others were told of */
+	if (hint->nspots == RSV_SPOTS_MAX && hint->spots[RSV_SPOTS_MAX - 1].number < hint->to)
+		rewind_next(marks, hint->spots[RSV_SPOTS_MAX - 1].number);
+	if (hint->walk != 0 && marks->walk == hint->walk)
 	{
 		if (hint->complete)
 		{

@@ -42,6 +42,11 @@ static RsvTableInfo tables[] = {
 	[RSV_CLAIM] = {"claim", 13},
 	[RSV_REQUEST] = {"request", 6},
 	[RSV_RATE] = {"rate", 5},
+	[RSV_OPERATION] = {"operation", 5},
+	[RSV_PROVIDER] = {"payment_provider", 3},
+	[RSV_CHECKOUT] = {"checkout", 14},
+	[RSV_PAYMENT] = {"payment", 10},
+	[RSV_ORDER] = {"order", 5},
 	[RSV_LOG] = {"log", 10},
 };
 
@@ -58,6 +63,14 @@ static IndexName indexes[] = {
 	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
 	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
 	[RSV_RATE_PKEY] = {"rate_pkey", RSV_RATE},
+	[RSV_OPERATION_PKEY] = {"operation_pkey", RSV_OPERATION},
+	[RSV_PROVIDER_PKEY] = {"payment_provider_pkey", RSV_PROVIDER},
+	[RSV_CHECKOUT_PKEY] = {"checkout_pkey", RSV_CHECKOUT},
+	[RSV_CHECKOUT_REQUEST] = {"checkout_request", RSV_CHECKOUT},
+	[RSV_PAYMENT_PKEY] = {"payment_pkey", RSV_PAYMENT},
+	[RSV_PAYMENT_CHECKOUT] = {"payment_checkout", RSV_PAYMENT},
+	[RSV_ORDER_CHECKOUT] = {"order_checkout", RSV_ORDER},
+	[RSV_ORDER_NUMBER] = {"order_number", RSV_ORDER},
 };
 
 static Oid named_relation(const char *name);
@@ -77,7 +90,10 @@ rsv_layout_owner(void)
 	return owner;
 }
 
-/* Tells this installation of the extension from one dropped and created again. */
+/*
+ * Tells this installation of the extension from one dropped and created again,
+ * and what lies where in it from what lay there before VACUUM FULL or CLUSTER.
+ */
 Oid
 rsv_layout_identity(void)
 {
@@ -85,7 +101,14 @@ rsv_layout_identity(void)
 
 	if (!OidIsValid(info->oid) || info->stale)
 		info = rsv_layout_table(RSV_AVAILABLE);
-	return info->oid;
+	return info->file;
+}
+
+/* Keeps a table from being rewritten until the end of the transaction. */
+void
+rsv_layout_lock(RsvTable table)
+{
+	(void) rsv_layout_table(table);
 }
 
 /* Waits for every transaction that has written to a table until now. */
@@ -203,6 +226,7 @@ table_learn(RsvTableInfo *info)
 	}
 	learn_target(info, relation);
 	info->oid = RelationGetRelid(relation);
+	info->file = relation->rd_rel->relfilenode;
 	table_close(relation, NoLock);
 }
 

@@ -13,6 +13,7 @@ typedef struct RsvTableInfo
 	const char *name;
 	int ncolumns;          /* as this version of the library expects */
 	Oid oid;               /* InvalidOid: never looked up */
+	Oid file;              /* where its rows lie, another one after a rewrite */
 	bool stale;            /* changed since it was learned */
 	MemoryContext context; /* all that follows */
 	EState *estate;

@@ -37,9 +37,9 @@ enum
 	CLAIM_STATE,
 	CLAIM_HOLDER,
 	CLAIM_REQUEST_ID,
+	CLAIM_BY_HOLDER,
 	CLAIM_TAKEN,
 	CLAIM_REFUNDED,
-	CLAIM_LIMITED,
 	CLAIM_COLUMNS
 };
 
@@ -91,9 +91,9 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->holder = DatumGetTextPCopy(values[CLAIM_HOLDER]);
 	claim->request_id =
 		nulls[CLAIM_REQUEST_ID] ? NULL : DatumGetTextPCopy(values[CLAIM_REQUEST_ID]);
+	claim->by_holder = DatumGetBool(values[CLAIM_BY_HOLDER]);
 	claim->taken = nulls[CLAIM_TAKEN] ? 0 : DatumGetInt64(values[CLAIM_TAKEN]);
 	claim->refunded = nulls[CLAIM_REFUNDED] ? 0 : DatumGetInt64(values[CLAIM_REFUNDED]);
-	claim->limited = DatumGetBool(values[CLAIM_LIMITED]);
 }
 
 /* Reads a claim by its id; false if it was never made. */
@@ -112,16 +112,27 @@ rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
 	return found;
 }
 
+/* Writes a new claim. Afterwards, rsv_limit_check_again. */
 void
-rsv_claim_insert(const RsvClaim *claim)
+rsv_claim_insert(RsvClaim *claim, const RsvPool *pool)
 {
 	Datum values[CLAIM_COLUMNS];
 	bool nulls[CLAIM_COLUMNS];
 
+	Assert(claim->pool_id == pool->pool_id);
+	claim->by_holder = claim->by_holder || pool->per_holder > 0;
 	claim_to_row(claim, values, nulls);
 	rsv_store_insert(RSV_CLAIM, values, nulls);
 	if (claim->state == RSV_HELD)
 		rsv_hint_held(claim->pool_id, claim->expires_at);
+}
+
+/* Writes a single new claim. */
+void
+rsv_claim_make(RsvClaim *claim, const RsvPool *pool)
+{
+	rsv_claim_insert(claim, pool);
+	rsv_limit_check_again(pool, &claim->claim_id, 1);
 }
 
 /*
@@ -178,7 +189,6 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 	result = rsv_claim_change(claim, RSV_LAPSED, false, holder);
 	if (result == RSV_WRITTEN)
 	{
-		rsv_stats_add(claim->pool_id, RSV_COUNT_LAPSES, 1);
 		rsv_log(&(RsvEntry) {
 			.at = now,
 			.pool_id = claim->pool_id,
@@ -188,6 +198,7 @@ rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder)
 			.counted = !claim->numbered,
 			.event = "lapsed",
 		});
+		rsv_stats_add(claim->pool_id, RSV_COUNT_LAPSES, 1);
 	}
 	return result;
 }
@@ -248,9 +259,9 @@ claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
 	values[CLAIM_HOLDER] = PointerGetDatum(claim->holder);
 	values[CLAIM_REQUEST_ID] = PointerGetDatum(claim->request_id);
 	nulls[CLAIM_REQUEST_ID] = claim->request_id == NULL;
+	values[CLAIM_BY_HOLDER] = BoolGetDatum(claim->by_holder);
 	values[CLAIM_TAKEN] = Int64GetDatum(claim->taken);
 	nulls[CLAIM_TAKEN] = claim->taken == 0;
 	values[CLAIM_REFUNDED] = Int64GetDatum(claim->refunded);
 	nulls[CLAIM_REFUNDED] = claim->refunded == 0;
-	values[CLAIM_LIMITED] = BoolGetDatum(claim->limited);
 }

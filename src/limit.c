@@ -23,6 +23,8 @@
 
 #include "reservation.h"
 
+static int compare_places(const void *a, const void *b, void *holder);
+
 /* Takes the lock, if the pool has a limit; false if it was not free in time. */
 bool
 rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline)
@@ -30,6 +32,33 @@ rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline)
 	if (pool->per_holder == 0)
 		return true;
 	return rsv_lock_until(RSV_LOCK_HOLDER, pool->pool_id, holder, deadline);
+}
+
+/*
+ * Takes the locks of the holder in several pools, those that have a limit. Two
+ * pools, or two holders, may fall on one place, so the order is that of the
+ * places. Returns the pool whose lock was not free in time, NULL if none.
+ */
+const RsvPool *
+rsv_limit_lock_all(const RsvPool **pools, int npools, const text *holder, TimestampTz deadline)
+{
+	if (npools > 1)
+		qsort_arg(pools, npools, sizeof(RsvPool *), compare_places, unconstify(text *, holder));
+	for (int i = 0; i < npools; i++)
+	{
+		if (!rsv_limit_lock(pools[i], holder, deadline))
+			return pools[i];
+	}
+	return NULL;
+}
+
+static int
+compare_places(const void *a, const void *b, void *holder)
+{
+	uint32 left = rsv_lock_place((*(RsvPool *const *) a)->pool_id, holder);
+	uint32 right = rsv_lock_place((*(RsvPool *const *) b)->pool_id, holder);
+
+	return (left > right) - (left < right);
 }
 
 /* Counts the holder's live units, and lists the live holds among them. */
@@ -88,9 +117,9 @@ rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count
 		TransactionId holder;
 		RsvClaim claim;
 
-		if (rsv_claim_read(&claim_ids[i], as_of, &claim) && !claim.limited)
+		if (rsv_claim_read(&claim_ids[i], as_of, &claim) && !claim.by_holder)
 		{
-			claim.limited = true;
+			claim.by_holder = true;
 			if (rsv_claim_change(&claim, claim.state, true, &holder) != RSV_WRITTEN)
 				elog(ERROR, "a claim of this transaction was changed by another");
 		}

@@ -11,7 +11,9 @@
  *
  * Lock order: a call takes the lock of its request, then that of a bucket of rate
  * limits, then that of the holder, all before any row of a unit or a claim, and
- * that of a pool's sequence last.
+ * that of a pool's sequence last. Several locks of one space are taken in the
+ * order of their places. A cart's lock comes before the row of a checkout. A
+ * lock that is given up at once is the last of all.
  */
 #include "postgres.h"
 
@@ -62,6 +64,26 @@ rsv_lock(RsvLockSpace space, int32 pool_id, const text *name)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
+/* Gives up a lock before the end of the transaction. */
+void
+rsv_unlock(RsvLockSpace space, int32 pool_id, const text *name)
+{
+	LOCKTAG tag;
+
+	lock_tag(space, pool_id, name, &tag);
+	(void) LockRelease(&tag, ExclusiveLock, false);
+}
+
+/* Which of the RSV_LOCKS a name falls on: several locks are taken in this order. */
+uint32
+rsv_lock_place(int32 pool_id, const text *name)
+{
+	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
+									  VARSIZE_ANY_EXHDR(name), (uint64) (uint32) pool_id);
+
+	return (uint32) (hash % RSV_LOCKS);
+}
+
 /* The same, but waits no longer than this: false if it did not get the lock. */
 bool
 rsv_lock_until(RsvLockSpace space, int32 pool_id, const text *name, TimestampTz deadline)
@@ -78,10 +100,7 @@ rsv_lock_until(RsvLockSpace space, int32 pool_id, const text *name, TimestampTz 
 static void
 lock_tag(RsvLockSpace space, int32 pool_id, const text *name, LOCKTAG *tag)
 {
-	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
-									  VARSIZE_ANY_EXHDR(name), (uint64) (uint32) pool_id);
-
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) space, (uint32) (hash % RSV_LOCKS),
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) space, rsv_lock_place(pool_id, name),
 						 RSV_LOCK_CLASS);
 }
 
@@ -114,11 +133,9 @@ rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid)
  * detector sees us.
  */
 bool
-rsv_in_flight_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline,
-				   TimestampTz *now)
+rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline)
 {
 	TransactionId xid = in_flight->xid;
-	TimestampTz begin = GetCurrentTimestamp();
 	int timeout_ms = left_ms(deadline);
 
 	Assert(in_flight->any);
@@ -130,9 +147,6 @@ rsv_in_flight_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampT
 		(void) within(timeout_ms, sleep_on_transaction, &xid);
 	else
 		nap(timeout_ms);
-	*now = GetCurrentTimestamp();
-	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
-	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
 	return true;
 }
 

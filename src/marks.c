@@ -137,17 +137,14 @@ table_size(void)
 					mul_size(sizeof(RsvMarksSet), Max(1, rsv_hint_pools / RSV_MARKS_WAYS)));
 }
 
-/*
- * Knows nothing. The number of the walk goes on, so that a walk of the pool
- * that was here before cannot raise anything.
- */
+/* Knows nothing, and of no walk: one that began before cannot raise anything. */
 static void
 forget_marks(RsvMarks *marks)
 {
 	marks->next = marks->walked = PG_INT32_MIN;
 	marks->nreturned = 0;
 	marks->ahead_first = marks->ahead_end = 0;
-	marks->walk++;
+	marks->walk = 0;
 	marks->low = marks->low_since = PG_INT32_MIN;
 	marks->low_checked = 0;
 	marks->expiry = marks->expiry_since = DT_NOBEGIN;

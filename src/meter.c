@@ -103,7 +103,7 @@ wait_for(const RsvPool *pool, TransactionId holder, TimestampTz deadline)
 	TimestampTz now;
 
 	rsv_in_flight_add(&in_flight, holder);
-	return rsv_in_flight_wait(pool, &in_flight, deadline, &now);
+	return rsv_supply_wait(pool, &in_flight, deadline, &now);
 }
 
 static bool

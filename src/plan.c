@@ -68,8 +68,8 @@ static PlanInfo plans[RSV_PLANS] = {
 		},
 	[RSV_PLAN_CLAIMS_LIMIT] =
 		{
-			.text = "UPDATE reservation.claim SET limited = true"
-					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND NOT limited"
+			.text = "UPDATE reservation.claim SET by_holder = true"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND NOT by_holder"
 					" AND (state OPERATOR(pg_catalog.=) 'held'"
 					" OR state OPERATOR(pg_catalog.=) 'finalized')",
 			.types = {INT4OID},
@@ -176,7 +176,7 @@ static PlanInfo plans[RSV_PLANS] = {
 		},
 	[RSV_PLAN_STOCK_INSERT] =
 		{
-			/* two slots, so that a second buyer has somewhere to go; one, if there is less to share */
+			/* two slots, so that a second buyer has somewhere to go; one if there is less */
 			.text = "INSERT INTO reservation.stock (pool_id, slot, quantity)"
 					" SELECT $1, slot, CASE WHEN slot OPERATOR(pg_catalog.=) 0"
 					" THEN $2 OPERATOR(pg_catalog.-) half ELSE half END"
@@ -185,6 +185,122 @@ static PlanInfo plans[RSV_PLANS] = {
 					"0, CASE WHEN half OPERATOR(pg_catalog.>) 0::pg_catalog.int8 THEN 1 ELSE 0 END)"
 					" AS slot",
 			.types = {INT4OID, INT8OID},
+		},
+	[RSV_PLAN_CART_ADD] =
+		{
+			.text = "INSERT INTO reservation.cart_line AS c (cart, pool, options, quantity)"
+					" VALUES ($1, $2, $3, $4)"
+					" ON CONFLICT (cart, pool, options) DO UPDATE"
+					" SET quantity = c.quantity OPERATOR(pg_catalog.+) excluded.quantity"
+					" WHERE c.quantity OPERATOR(pg_catalog.<=)"
+					" (9223372036854775807 OPERATOR(pg_catalog.-) excluded.quantity)"
+					" RETURNING c.quantity",
+			.types = {TEXTOID, TEXTOID, JSONBOID, INT8OID},
+		},
+	[RSV_PLAN_CART_SET] =
+		{
+			.text = "INSERT INTO reservation.cart_line (cart, pool, options, quantity)"
+					" VALUES ($1, $2, $3, $4)"
+					" ON CONFLICT (cart, pool, options) DO UPDATE SET quantity = excluded.quantity",
+			.types = {TEXTOID, TEXTOID, JSONBOID, INT8OID},
+		},
+	[RSV_PLAN_CART_REMOVE] =
+		{
+			.text = "DELETE FROM reservation.cart_line"
+					" WHERE cart OPERATOR(pg_catalog.=) $1 AND pool OPERATOR(pg_catalog.=) $2"
+					" AND options OPERATOR(pg_catalog.=) $3",
+			.types = {TEXTOID, TEXTOID, JSONBOID, INT8OID},
+		},
+	[RSV_PLAN_CART_LINES] =
+		{
+			.text = "SELECT pool, options, quantity FROM reservation.cart_line"
+					" WHERE cart OPERATOR(pg_catalog.=) $1 ORDER BY pool, options",
+			.types = {TEXTOID},
+			.read_only = true,
+			.as_caller = true,
+		},
+	[RSV_PLAN_CART_READ] =
+		{
+			.text = "SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+					"'pool', pool, 'options', options, 'quantity', quantity)"
+					" ORDER BY pool, options)"
+					" FROM reservation.cart_line WHERE cart OPERATOR(pg_catalog.=) $1",
+			.types = {TEXTOID},
+			.read_only = true,
+		},
+	[RSV_PLAN_CART_SOLD] =
+		{
+			.text = "WITH sold AS ("
+					" SELECT pool, options, quantity AS sold"
+					" FROM pg_catalog.jsonb_to_recordset($2) AS s (pool pg_catalog.text,"
+					" options pg_catalog.jsonb, quantity pg_catalog.int8)),"
+					" emptied AS ("
+					" DELETE FROM reservation.cart_line c USING sold s"
+					" WHERE c.cart OPERATOR(pg_catalog.=) $1"
+					" AND c.pool OPERATOR(pg_catalog.=) s.pool"
+					" AND c.options OPERATOR(pg_catalog.=) s.options"
+					" AND c.quantity OPERATOR(pg_catalog.<=) s.sold)"
+					" UPDATE reservation.cart_line c"
+					" SET quantity = c.quantity OPERATOR(pg_catalog.-) s.sold FROM sold s"
+					" WHERE c.cart OPERATOR(pg_catalog.=) $1"
+					" AND c.pool OPERATOR(pg_catalog.=) s.pool"
+					" AND c.options OPERATOR(pg_catalog.=) s.options"
+					" AND c.quantity OPERATOR(pg_catalog.>) s.sold",
+			.types = {TEXTOID, JSONBOID},
+		},
+	[RSV_PLAN_CART_MERGE] =
+		{
+			.text = "WITH moved AS ("
+					" DELETE FROM reservation.cart_line WHERE cart OPERATOR(pg_catalog.=) $1"
+					" RETURNING pool, options, quantity),"
+					" merged AS ("
+					" INSERT INTO reservation.cart_line AS c (cart, pool, options, quantity)"
+					" SELECT $2, pool, options, quantity FROM moved"
+					" ON CONFLICT (cart, pool, options) DO UPDATE SET quantity = CASE"
+					" WHEN $3 OPERATOR(pg_catalog.=) 'sum'"
+					" THEN c.quantity OPERATOR(pg_catalog.+) excluded.quantity"
+					" WHEN $3 OPERATOR(pg_catalog.=) 'max'"
+					" THEN GREATEST(c.quantity, excluded.quantity)"
+					" WHEN $3 OPERATOR(pg_catalog.=) 'source' THEN excluded.quantity"
+					" ELSE c.quantity END"
+					" WHERE $3 OPERATOR(pg_catalog.<>) 'sum' OR c.quantity"
+					" OPERATOR(pg_catalog.<=) (9223372036854775807"
+					" OPERATOR(pg_catalog.-) excluded.quantity)"
+					" RETURNING 1)"
+					" SELECT (SELECT pg_catalog.count(*) FROM moved),"
+					" (SELECT pg_catalog.count(*) FROM merged)",
+			.types = {TEXTOID, TEXTOID, TEXTOID},
+		},
+	[RSV_PLAN_CART_MERGED] =
+		{
+			.text = "INSERT INTO reservation.cart_merge (source, target, lines, merged_at)"
+					" VALUES ($1, $2, $3, pg_catalog.clock_timestamp())"
+					" ON CONFLICT (source, target) DO UPDATE"
+					" SET lines = excluded.lines, merged_at = excluded.merged_at",
+			.types = {TEXTOID, TEXTOID, INT8OID},
+		},
+	[RSV_PLAN_CART_MERGED_BEFORE] =
+		{
+			.text = "SELECT lines FROM reservation.cart_merge"
+					" WHERE source OPERATOR(pg_catalog.=) $1 AND target OPERATOR(pg_catalog.=) $2",
+			.types = {TEXTOID, TEXTOID},
+			.read_only = true,
+		},
+	[RSV_PLAN_CHECKOUT_CART] =
+		{
+			.text = "UPDATE reservation.checkout SET cart = $2"
+					" WHERE cart OPERATOR(pg_catalog.=) $1"
+					" AND (state OPERATOR(pg_catalog.=) 'open'"
+					" OR state OPERATOR(pg_catalog.=) 'paid')",
+			.types = {TEXTOID, TEXTOID, INT8OID},
+		},
+	[RSV_PLAN_PROVIDER_SET] =
+		{
+			.text = "INSERT INTO reservation.payment_provider (provider, scheme, secret)"
+					" VALUES ($1, $2, $3)"
+					" ON CONFLICT (provider) DO UPDATE"
+					" SET scheme = excluded.scheme, secret = excluded.secret",
+			.types = {TEXTOID, TEXTOID, TEXTOID},
 		},
 	[RSV_PLAN_ACCOUNT_ENTRIES] =
 		{

@@ -164,15 +164,20 @@ rsv_availability(PG_FUNCTION_ARGS)
 void
 rsv_pool_find(const text *name, RsvPool *pool)
 {
-	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
-	Size size = VARSIZE_ANY_EXHDR(name);
-	ItemPointer place = place_of(VARDATA_ANY(name), size);
-
-	if (pool_from_place(place, pool) && !pool->dropped && VARSIZE_ANY_EXHDR(pool->name) == size &&
-		memcmp(VARDATA_ANY(pool->name), VARDATA_ANY(name), size) == 0)
-		return;
-	if (!pool_from_index(RSV_POOL_NAME, &key, pool, place))
+	if (!rsv_pool_lookup(name, pool))
 		rsv_pool_refuse_unknown(name);
+}
+
+/* The same; false if there is none. */
+bool
+rsv_pool_lookup(const text *name, RsvPool *pool)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
+	ItemPointer place = place_of(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+
+	if (pool_from_place(place, pool) && !pool->dropped && rsv_text_same(pool->name, name))
+		return true;
+	return pool_from_index(RSV_POOL_NAME, &key, pool, place);
 }
 
 /* Reads the pool of a claim, dropped or not. */

@@ -66,6 +66,32 @@ rsv_refund(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* For a trigger: a finalized claim names another row from now on. */
+void
+rsv_claim_rename(const pg_uuid_t *claim_id, text *holder)
+{
+	TransactionId unused;
+	RsvClaim claim;
+
+	do
+	{
+		rsv_settle_read(claim_id, &claim);
+		if (claim.state != RSV_FINALIZED)
+			return;
+		claim.holder = holder;
+	} while (rsv_claim_change(&claim, RSV_FINALIZED, true, &unused) != RSV_WRITTEN);
+}
+
+/* For a trigger: refunds so much of a finalized claim, 0: the rest, if there is so much. */
+void
+rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity)
+{
+	RsvClaim claim;
+	bool replayed;
+
+	(void) refund(claim_id, &quantity, GetCurrentTimestamp(), NULL, &claim, &replayed);
+}
+
 /*
  * Refunds, and returns the status. *quantity 0: the rest; afterwards it says how
  * much that was, or of a claim already refunded, how much that was in all.

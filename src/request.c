@@ -34,7 +34,6 @@ enum
 };
 
 static bool repeat_first(RsvRequest *request, RsvAnswer *answer);
-static void refuse_other_arguments(const RsvRequest *request, text *first);
 
 void
 rsv_request_begin(RsvRequest *request, int32 pool_id, const char *scope, text *request_id)
@@ -89,15 +88,21 @@ rsv_request_add_claim(RsvRequest *request, const char *name, const pg_uuid_t *va
 bool
 rsv_request_replay(RsvRequest *request, RsvAnswer *answer)
 {
-	uint32 scope;
-
 	if (request->request_id == NULL)
 		return false;
 	if (repeat_first(request, answer))
 		return true;
-	scope = hash_bytes((const unsigned char *) request->scope, strlen(request->scope));
-	rsv_lock(RSV_LOCK_REQUEST, request->pool_id ^ (int32) scope, request->request_id);
+	rsv_request_lock(request);
 	return repeat_first(request, answer);
+}
+
+/* Waits for the call that has the lock of this request id, and takes it. */
+void
+rsv_request_lock(const RsvRequest *request)
+{
+	uint32 scope = hash_bytes((const unsigned char *) request->scope, strlen(request->scope));
+
+	rsv_lock(RSV_LOCK_REQUEST, request->pool_id ^ (int32) scope, request->request_id);
 }
 
 /* From here on, the answer is kept for those who ask again. */
@@ -128,11 +133,7 @@ repeat_first(RsvRequest *request, RsvAnswer *answer)
 	found = rsv_scan_next(&scan);
 	if (found)
 	{
-		text *first = DatumGetTextPP(scan.slot->tts_values[REQUEST_ARGUMENTS]);
-
-		if ((int) VARSIZE_ANY_EXHDR(first) != request->arguments.len ||
-			memcmp(VARDATA_ANY(first), request->arguments.data, request->arguments.len) != 0)
-			refuse_other_arguments(request, first);
+		rsv_request_require_same(request, DatumGetTextPP(scan.slot->tts_values[REQUEST_ARGUMENTS]));
 		rsv_answer_repeat(answer, scan.slot->tts_values[REQUEST_RESPONSE]);
 	}
 	rsv_scan_end(&scan);
@@ -161,9 +162,13 @@ rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now)
 	rsv_store_insert(RSV_REQUEST, values, nulls);
 }
 
-static void
-refuse_other_arguments(const RsvRequest *request, text *first)
+/* Another call with the arguments of the first, or RS001. */
+void
+rsv_request_require_same(const RsvRequest *request, text *first)
 {
+	if ((int) VARSIZE_ANY_EXHDR(first) == request->arguments.len &&
+		memcmp(VARDATA_ANY(first), request->arguments.data, request->arguments.len) == 0)
+		return;
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_RSV_REQUEST_REUSED),

@@ -18,6 +18,10 @@ _PG_init(void)
 {
 	rsv_guc_init();
 	rsv_call_init();
+	rsv_trigger_init();
+	rsv_arrival_init();
+	rsv_holder_init();
+	rsv_basket_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		rsv_marks_init();

@@ -17,6 +17,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/execnodes.h"
 #include "utils/array.h"
+#include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
@@ -27,11 +28,16 @@
 #define RSV_SCHEMA "reservation"
 
 /* Limits: a call above one of them is refused, with the limit in the message */
-#define RSV_NAME_BYTES_MAX   1000
-#define RSV_CLAIM_UNITS_MAX  100000
-#define RSV_POOL_UNITS_MAX   10000000
-#define RSV_LAPSED_BATCH_MAX 1000
-#define RSV_SWEEP_BATCH_MAX  1000000
+#define RSV_NAME_BYTES_MAX      1000
+#define RSV_CLAIM_UNITS_MAX     100000
+#define RSV_POOL_UNITS_MAX      10000000
+#define RSV_LAPSED_BATCH_MAX    1000
+#define RSV_SWEEP_BATCH_MAX     1000000
+#define RSV_LINES_MAX           10000
+#define RSV_OPTIONS_BYTES_MAX   640
+#define RSV_SECRET_BYTES_MAX    4096
+#define RSV_PAYLOAD_BYTES_MAX   (1024 * 1024)
+#define RSV_SIGNATURE_BYTES_MAX 4096
 
 /* How often: so many at once, and as many per period after that. */
 typedef struct RsvRule
@@ -91,11 +97,90 @@ typedef struct RsvClaim
 	RsvState state;
 	text *holder;
 	text *request_id; /* NULL if none */
-	bool limited;     /* counts for the limit of its holder */
+	bool by_holder;   /* its holder can find it: counts for a limit, or a trigger made it */
 } RsvClaim;
 
 /* A call that is a whole query. */
 typedef struct RsvCall RsvCall;
+/* What a checkout asks of one pool, all its lines taken together. */
+typedef struct RsvItem
+{
+	RsvPool pool;
+	int64 quantity;     /* in all */
+	int32 *numbers;     /* units asked for by number, ascending */
+	int32 named;        /* how many of those */
+	const char *reason; /* why the checkout cannot have it, NULL if it can */
+	bool undecided;     /* other transactions hold what is left */
+	bool limit_busy;    /* nor could the holder's lock be had in time */
+	int64 available;    /* with a reason: what there is, -1 if it has to be counted */
+} RsvItem;
+
+/* Items to be held together, and the claims that came of it. */
+typedef struct RsvHold
+{
+	RsvItem *items; /* by pool_id: the canonical order */
+	int nitems;
+	text *holder;
+	text *request_id;
+	Interval *ttl;          /* NULL: each pool's, or the setting */
+	TimestampTz now;        /* by which the call judges */
+	TimestampTz deadline;   /* until when it may wait */
+	TimestampTz expires_at; /* the first of the holds to lapse */
+	List *claims;           /* RsvClaim, in canonical order */
+} RsvHold;
+
+typedef enum RsvCheckoutState
+{
+	RSV_CHECKOUT_OPEN,
+	RSV_CHECKOUT_PAID,
+	RSV_CHECKOUT_FINALIZED,
+	RSV_CHECKOUT_REFUND_DUE,
+	RSV_CHECKOUT_CANCELLED
+} RsvCheckoutState;
+
+/* One row of reservation.checkout; tid says which version of it. */
+typedef struct RsvCheckout
+{
+	ItemPointerData tid;
+	pg_uuid_t checkout_id;
+	TimestampTz created_at;
+	TimestampTz expires_at;
+	bool is_paid;
+	TimestampTz paid_at;
+	TimestampTz ended_at; /* meaningful if finalized, refund_due or cancelled */
+	int64 amount;         /* 0: needs no payment */
+	RsvCheckoutState state;
+	text *request_id;
+	text *holder;
+	text *currency; /* NULL: any */
+	struct varlena *arguments;
+	text *cart;                 /* NULL: lines came from the caller */
+	struct varlena *cart_lines; /* jsonb, NULL without a cart */
+	struct varlena *claims;     /* jsonb, as it was answered */
+} RsvCheckout;
+
+/* One row of reservation.payment; tid says which version of it. */
+typedef struct RsvPayment
+{
+	ItemPointerData tid;
+	pg_uuid_t checkout_id;
+	text *provider;
+	text *payment_id;
+	int64 amount;
+	text *currency;
+	const char *state;  /* paid, refund_due, refunded */
+	const char *answer; /* to the call that recorded it */
+	TimestampTz received_at;
+	TimestampTz settled_at; /* meaningful with a reference */
+	text *reference;        /* of the refund, NULL until it is settled */
+} RsvPayment;
+
+typedef struct RsvOrder
+{
+	pg_uuid_t order_id;
+	int64 order_number;
+	TimestampTz finalized_at;
+} RsvOrder;
 
 /* The rows that a function gives back, and their copy for a request id. */
 typedef struct RsvAnswer
@@ -121,6 +206,14 @@ extern int rsv_hint_pools;
 extern int rsv_rate_keys;
 extern void rsv_guc_init(void);
 
+/* trigger.c: the trigger protocol; trigger.h has what its rooms share */
+extern void rsv_trigger_init(void);
+extern void rsv_arrival_init(void);
+extern void rsv_holder_init(void);
+extern void rsv_basket_init(void);
+extern int64 rsv_numbered_last(const RsvPool *pool);
+extern void rsv_numbered_verify(const text *pool_name, RsvAnswer *answer);
+
 /* argument.c: what callers hand in, checked */
 extern void rsv_argument_required(FunctionCallInfo fcinfo, int argument, const char *what);
 extern text *rsv_argument_name(FunctionCallInfo fcinfo, int argument, const char *what);
@@ -137,6 +230,7 @@ extern Interval *rsv_argument_wait(FunctionCallInfo fcinfo, int argument);
 extern TimestampTz rsv_wait_deadline(const Interval *wait, TimestampTz now);
 extern TimestampTz rsv_hold_end(TimestampTz now, const Interval *ttl);
 extern void rsv_require_writable(const char *function);
+extern bool rsv_text_same(const text *a, const text *b);
 extern char *rsv_text_display(const text *value);
 
 /* call.c: a call that is a whole query */
@@ -161,6 +255,11 @@ typedef enum RsvTable
 	RSV_CLAIM,
 	RSV_REQUEST,
 	RSV_RATE,
+	RSV_OPERATION,
+	RSV_PROVIDER,
+	RSV_CHECKOUT,
+	RSV_PAYMENT,
+	RSV_ORDER,
 	RSV_LOG
 } RsvTable;
 
@@ -177,7 +276,15 @@ typedef enum RsvIndex
 	RSV_CLAIM_EXPIRY,
 	RSV_CLAIM_HOLDER,
 	RSV_REQUEST_PKEY,
-	RSV_RATE_PKEY
+	RSV_RATE_PKEY,
+	RSV_OPERATION_PKEY,
+	RSV_PROVIDER_PKEY,
+	RSV_CHECKOUT_PKEY,
+	RSV_CHECKOUT_REQUEST,
+	RSV_PAYMENT_PKEY,
+	RSV_PAYMENT_CHECKOUT,
+	RSV_ORDER_CHECKOUT,
+	RSV_ORDER_NUMBER
 } RsvIndex;
 
 /* One condition of a scan, on the index column of its place in the array. */
@@ -210,6 +317,7 @@ typedef enum RsvWrite
 /* (their layout: layout.c) */
 extern Oid rsv_layout_owner(void);
 extern Oid rsv_layout_identity(void);
+extern void rsv_layout_lock(RsvTable table);
 extern void rsv_layout_wait(RsvTable table);
 
 extern Snapshot rsv_store_now(void);
@@ -218,6 +326,7 @@ extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const 
 						   int nkeys);
 extern void rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
+extern bool rsv_scan_lock(RsvScan *scan);
 extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
 extern bool rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid);
 extern void rsv_scan_end(RsvScan *scan);
@@ -244,6 +353,17 @@ typedef enum RsvPlan
 	RSV_PLAN_CLAIMS_LIVE,
 	RSV_PLAN_CLAIMS_LIMIT,
 	RSV_PLAN_STOCK_INSERT,
+	RSV_PLAN_CART_ADD,
+	RSV_PLAN_CART_SET,
+	RSV_PLAN_CART_REMOVE,
+	RSV_PLAN_CART_LINES,
+	RSV_PLAN_CART_READ,
+	RSV_PLAN_CART_SOLD,
+	RSV_PLAN_CART_MERGE,
+	RSV_PLAN_CART_MERGED,
+	RSV_PLAN_CART_MERGED_BEFORE,
+	RSV_PLAN_CHECKOUT_CART,
+	RSV_PLAN_PROVIDER_SET,
 	RSV_PLAN_ACCOUNT_ENTRIES,
 	RSV_PLAN_CONTRADICTIONS,
 	RSV_PLANS
@@ -270,21 +390,27 @@ typedef enum RsvLockSpace
 	RSV_LOCK_REQUEST,
 	RSV_LOCK_HOLDER,
 	RSV_LOCK_SEQUENCE,
-	RSV_LOCK_RATE
+	RSV_LOCK_RATE,
+	RSV_LOCK_OPERATION,
+	RSV_LOCK_CART,
+	RSV_LOCK_PAYMENT,
+	RSV_LOCK_ORDER
 } RsvLockSpace;
 
 extern void rsv_lock(RsvLockSpace space, int32 pool_id, const text *name);
 extern bool rsv_lock_until(RsvLockSpace space, int32 pool_id, const text *name,
 						   TimestampTz deadline);
+extern void rsv_unlock(RsvLockSpace space, int32 pool_id, const text *name);
+extern uint32 rsv_lock_place(int32 pool_id, const text *name);
 extern void rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid);
-extern bool rsv_in_flight_wait(const RsvPool *pool, const RsvInFlight *in_flight,
-							   TimestampTz deadline, TimestampTz *now);
+extern bool rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline);
 
 /* identifier.c: claim ids */
 extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool_name);
 
 /* pool.c: what can be claimed */
 extern void rsv_pool_find(const text *name, RsvPool *pool);
+extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
 extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
@@ -299,6 +425,7 @@ extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 extern void rsv_sequence_make(const RsvPool *pool);
 extern void rsv_sequence_drop(const RsvPool *pool);
 extern int64 rsv_sequence_next(const RsvPool *pool);
+extern void rsv_sequence_pass(const RsvPool *pool, int32 number);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
 /* ledger.c: rows of reservation.claim and of the log */
@@ -317,7 +444,8 @@ typedef struct RsvEntry
 
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
-extern void rsv_claim_insert(const RsvClaim *claim);
+extern void rsv_claim_insert(RsvClaim *claim, const RsvPool *pool);
+extern void rsv_claim_make(RsvClaim *claim, const RsvPool *pool);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
 extern void rsv_log(const RsvEntry *entry);
 extern RsvWrite rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder);
@@ -326,6 +454,9 @@ extern void rsv_claim_free(const RsvClaim *claim, int64 quantity);
 /* settle.c: what becomes of a claim */
 extern void rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim);
 extern bool rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry);
+extern void rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim,
+							   bool *released);
+extern const char *rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *claim);
 
 /* marks.c: shared memory, by pool */
 typedef enum RsvCounter
@@ -345,7 +476,7 @@ typedef enum RsvCounter
 typedef struct RsvPoolKey
 {
 	Oid database;
-	Oid relation; /* reservation.available: another one after DROP and CREATE EXTENSION */
+	Oid file; /* of reservation.available: another one after DROP EXTENSION or a rewrite */
 	int32 pool_id;
 } RsvPoolKey;
 
@@ -379,6 +510,7 @@ typedef struct RsvSpot
 typedef struct RsvHint
 {
 	/* told at the beginning */
+	RsvPoolKey key;    /* whose marks it goes by; unset if there are none */
 	uint64 walk;       /* number of the walk, 0 if it can raise no mark */
 	int32 from;        /* begin here */
 	int32 to;          /* end here */
@@ -415,7 +547,7 @@ typedef struct RsvTouch
 extern bool rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
-extern void rsv_hint_end(int32 pool_id, const RsvHint *hint, TimestampTz now);
+extern void rsv_hint_end(RsvHint *hint, TimestampTz now);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
 extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
 extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at);
@@ -427,6 +559,7 @@ extern void rsv_touch_init(void);
 extern void rsv_touch_taken(int32 pool_id, int32 number);
 extern void rsv_touch_freed(int32 pool_id, int32 number, bool several);
 extern void rsv_touch_hold(int32 pool_id);
+extern bool rsv_touched(int32 pool_id);
 
 /* supply.c: finding and taking free units */
 typedef enum RsvSupply
@@ -437,9 +570,14 @@ typedef enum RsvSupply
 } RsvSupply;
 
 extern RsvSupply rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now,
-								 TimestampTz deadline, int32 *numbers, int64 *available);
+								 TimestampTz deadline, int32 *numbers, int64 *available,
+								 bool tentative);
 extern RsvSupply rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now,
 									  TimestampTz deadline);
+extern bool rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as_of,
+								  RsvClaim *claim);
+extern bool rsv_supply_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline,
+							TimestampTz *now);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
 
 /* slot.c: what a counted pool has left, in slots */
@@ -502,10 +640,16 @@ extern void rsv_account_check_ceiling(const RsvPool *pool);
 
 /* limit.c: what one holder may have */
 extern bool rsv_limit_lock(const RsvPool *pool, const text *holder, TimestampTz deadline);
+extern const RsvPool *rsv_limit_lock_all(const RsvPool **pools, int npools, const text *holder,
+										 TimestampTz deadline);
 extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
 								List **holds);
 extern void rsv_limit_begin(const RsvPool *pool);
 extern void rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count);
+
+/* refund.c: finalized claims taken back */
+extern void rsv_claim_rename(const pg_uuid_t *claim_id, text *holder);
+extern void rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity);
 
 /* cell.c: meters of rate limits in shared memory */
 extern void rsv_cell_init(void);
@@ -530,8 +674,40 @@ extern void rsv_request_add_text(RsvRequest *request, const char *name, const te
 extern void rsv_request_add_integer(RsvRequest *request, const char *name, int64 value);
 extern void rsv_request_add_interval(RsvRequest *request, const char *name, const Interval *value);
 extern void rsv_request_add_claim(RsvRequest *request, const char *name, const pg_uuid_t *value);
+extern void rsv_request_lock(const RsvRequest *request);
+extern void rsv_request_require_same(const RsvRequest *request, text *first);
 extern bool rsv_request_replay(RsvRequest *request, RsvAnswer *answer);
 extern void rsv_request_keep(RsvRequest *request, RsvAnswer *answer);
 extern void rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now);
+
+/* item.c: what a checkout asks for */
+extern RsvItem *rsv_items_read(Jsonb *lines, bool from_cart, int *nitems);
+
+/* hold.c: several pools, all or none */
+extern bool rsv_hold_items(RsvHold *hold);
+
+/* till.c: rows of checkout, payment and order */
+extern bool rsv_checkout_find(const text *request_id, RsvCheckout *checkout);
+extern void rsv_checkout_read(const pg_uuid_t *checkout_id, bool lock, RsvCheckout *checkout);
+extern void rsv_checkout_insert(const RsvCheckout *checkout);
+extern void rsv_checkout_update(RsvCheckout *checkout);
+extern Jsonb *rsv_checkout_jsonb(struct varlena *value);
+extern bool rsv_payment_find(const text *provider, const text *payment_id, RsvPayment *payment,
+							 RsvInFlight *in_flight);
+extern List *rsv_payment_list(const pg_uuid_t *checkout_id);
+extern void rsv_payment_insert(const RsvPayment *payment);
+extern void rsv_payment_update(RsvPayment *payment);
+extern bool rsv_order_find(const pg_uuid_t *checkout_id, RsvOrder *order);
+extern void rsv_order_make(const RsvCheckout *checkout, TimestampTz now, RsvOrder *order);
+
+/* cart.c: what somebody is going to buy */
+extern Jsonb *rsv_cart_read(const text *cart);
+extern void rsv_cart_lock(const text *cart);
+extern void rsv_cart_sold(const text *cart, Jsonb *lines);
+
+/* signature.c: did the provider sign this? */
+extern bool rsv_scheme_known(const char *scheme);
+extern bool rsv_signature_good(const char *scheme, const text *secret, const text *payload,
+							   const text *signature, const text *payment_id, TimestampTz now);
 
 #endif /* RESERVATION_H */

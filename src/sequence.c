@@ -34,6 +34,7 @@ static void lock_making(const RsvPool *pool);
 static char *sequence_name(const RsvPool *pool);
 static Oid sequence_find(const RsvPool *pool);
 static Oid sequence_need(const RsvPool *pool);
+static int64 last_value(Oid sequence);
 static int64 last_number(const RsvPool *pool);
 
 /* Makes the sequence of a pool, unless there is one. */
@@ -56,6 +57,8 @@ rsv_sequence_make(const RsvPool *pool)
 	rsv_plan_begin(&session);
 	first = last_number(pool) + 1;
 	first = Max(first, pool->first_number);
+	if (pool->open)
+		first = Max(first, rsv_numbered_last(pool) + 1);
 	rsv_plan_command(psprintf("CREATE SEQUENCE %s.%s MINVALUE 0 START " INT64_FORMAT, RSV_SCHEMA,
 							  sequence_name(pool), first));
 	rsv_plan_command(psprintf("COMMENT ON SEQUENCE %s.%s IS 'numbers of new units of a pool'",
@@ -89,6 +92,31 @@ int64
 rsv_sequence_next(const RsvPool *pool)
 {
 	return nextval_internal(sequence_need(pool), false);
+}
+
+/*
+ * No later number of an open edition is this one or a lower one. Whoever sets the
+ * sequence must not set it back behind somebody who draws from it meanwhile: so
+ * the lock waits for those who have drawn, and is let go at once.
+ */
+void
+rsv_sequence_pass(const RsvPool *pool, int32 number)
+{
+	Oid sequence = sequence_find(pool);
+	RsvPlanSession session;
+
+	if (OidIsValid(sequence) && last_value(sequence) >= number)
+		return;
+	lock_making(pool);
+	sequence = sequence_need(pool);
+	LockRelationOid(sequence, ShareRowExclusiveLock);
+	if (last_value(sequence) < number)
+	{
+		rsv_plan_begin(&session);
+		(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(number));
+		rsv_plan_end(&session);
+	}
+	UnlockRelationOid(sequence, ShareRowExclusiveLock);
 }
 
 /* Takes count numbers in a row and returns the first. The caller has the pool's row locked. */
@@ -155,6 +183,23 @@ sequence_need(const RsvPool *pool)
 			return sequence;
 		UnlockRelationOid(sequence, RowExclusiveLock);
 	}
+}
+
+/* The last number that was drawn, -1 if none was. */
+static int64
+last_value(Oid sequence)
+{
+	LOCAL_FCINFO(call, 1);
+	RsvPlanSession session;
+	Datum last;
+
+	rsv_plan_begin(&session);
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0].value = ObjectIdGetDatum(sequence);
+	call->args[0].isnull = false;
+	last = pg_sequence_last_value(call);
+	rsv_plan_end(&session);
+	return call->isnull ? -1 : DatumGetInt64(last);
 }
 
 /* The highest number of the pool's units, one below its first if it has none. */

@@ -89,26 +89,16 @@ rsv_release(PG_FUNCTION_ARGS)
 	pg_uuid_t *claim_id;
 	RsvAnswer answer;
 	RsvClaim claim;
-	bool replayed = true;
+	bool released;
 
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
 	rsv_require_writable("release");
-	rsv_settle_read(claim_id, &claim);
-	while (is_live_hold(&claim, now) && replayed)
-	{
-		replayed = !rsv_settle_change(&claim, RSV_RELEASED,
-									  &(RsvEntry) {.at = now,
-												   .event = "released",
-												   .quantity = claim.quantity,
-												   .change = claim.quantity});
-		if (replayed)
-			rsv_settle_read(claim_id, &claim);
-	}
+	rsv_settle_release(claim_id, now, &claim, &released);
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(statuses[state_at(&claim, now)]),
 							  UUIDPGetDatum(claim_id),
-							  BoolGetDatum(replayed && claim.state == RSV_RELEASED)},
+							  BoolGetDatum(!released && claim.state == RSV_RELEASED)},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
 }
@@ -261,6 +251,34 @@ rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry)
 			rsv_claim_free(claim, entry->change);
 	}
 	return true;
+}
+
+/* Gives a live hold back; *released if it was this call that did. */
+void
+rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim, bool *released)
+{
+	*released = false;
+	rsv_settle_read(claim_id, claim);
+	while (is_live_hold(claim, now) && !*released)
+	{
+		*released = rsv_settle_change(claim, RSV_RELEASED,
+									  &(RsvEntry) {.at = now,
+												   .event = "released",
+												   .quantity = claim->quantity,
+												   .change = claim->quantity});
+		if (!*released)
+			rsv_settle_read(claim_id, claim);
+	}
+}
+
+/* Finalizes all of a claim, and returns the status. */
+const char *
+rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *claim)
+{
+	RsvPool pool;
+	bool replayed;
+
+	return finalize(claim_id, 0, claim, &pool, &replayed);
 }
 
 /* Finalizes, and returns the status. quantity 0: all that is held. */

@@ -47,6 +47,7 @@ Datum
 rsv_reset_stats(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	Oid identity = rsv_layout_identity();
 	int32 pools = 0;
 	RsvAnswer answer;
 
@@ -58,7 +59,7 @@ rsv_reset_stats(PG_FUNCTION_ARGS)
 		SpinLockAcquire(&set->lock);
 		for (int way = 0; way < RSV_MARKS_WAYS; way++)
 		{
-			if (set->keys[way].database != MyDatabaseId)
+			if (set->keys[way].database != MyDatabaseId || set->keys[way].file != identity)
 				continue;
 			pools++;
 			set->ways[way].since = now;
@@ -108,7 +109,7 @@ answer_set(RsvMarksSet *set, RsvAnswer *answer)
 		Datum values[STATS_COLUMNS];
 		bool nulls[STATS_COLUMNS] = {false};
 
-		if (keys[way].database != MyDatabaseId || keys[way].relation != identity)
+		if (keys[way].database != MyDatabaseId || keys[way].file != identity)
 			continue;
 		values[0] = Int32GetDatum(keys[way].pool_id);
 		values[1] = TimestampTzGetDatum(since[way]);

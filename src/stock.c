@@ -191,7 +191,6 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 		.state = order->charge ? RSV_FINALIZED : RSV_HELD,
 		.holder = order->holder,
 		.request_id = order->request_id,
-		.limited = pool->per_holder > 0,
 	};
 
 	if (supply != RSV_TAKEN)
@@ -202,8 +201,7 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	}
 	claim.expires_at = order->charge ? DT_NOEND : rsv_pool_hold_end(pool, order->ttl, order->now);
 	rsv_identifier_make(&claim.claim_id, order->now, pool->name);
-	rsv_claim_insert(&claim);
-	rsv_limit_check_again(pool, &claim.claim_id, 1);
+	rsv_claim_make(&claim, pool);
 	if (order->charge)
 		ForceSyncCommit();
 	rsv_request_keep(request, answer);

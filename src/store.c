@@ -175,6 +175,25 @@ rsv_scan_next(RsvScan *scan)
 	return false;
 }
 
+/*
+ * Locks the newest version of the row that the scan stands on, and moves there;
+ * waits for whoever is changing it. False if it is gone: look again.
+ */
+bool
+rsv_scan_lock(RsvScan *scan)
+{
+	ItemPointerData tid = scan->slot->tts_tid;
+	TM_FailureData failure;
+	TM_Result result;
+
+	result = table_tuple_lock(scan->table, &tid, scan->as_of, scan->slot, GetCurrentCommandId(true),
+							  LockTupleNoKeyExclusive, LockWaitBlock,
+							  TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	if (result == TM_Ok)
+		slot_getallattrs(scan->slot);
+	return result == TM_Ok;
+}
+
 void
 rsv_scan_end(RsvScan *scan)
 {

@@ -50,7 +50,6 @@ static void lapsed_list(Walk *walk);
 static int compare_numbers(const void *a, const void *b);
 static int64 count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough);
 static bool unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of);
-static bool unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim);
 static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now,
 						   RsvInFlight *in_flight, RsvSupply *answer);
 
@@ -58,41 +57,50 @@ static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now,
  * Takes the lowest free units, all or none. If they are gone, or still
  * undecided at the deadline, *available says how many were free. *now moves on
  * when the call has waited.
+ *
+ * Tentative: the caller undoes everything unless all were taken. Then there is
+ * no need of a subtransaction of our own, and we do not wait, because we would
+ * do so with units in our hands.
  */
 RsvSupply
 rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline,
-				int32 *numbers, int64 *available)
+				int32 *numbers, int64 *available, bool tentative)
 {
 	RsvReach reach = RSV_NEAR;
+	int32 taken = 0;
 
+	rsv_layout_lock(RSV_AVAILABLE); /* so that the hints are about this file of it */
 	if (count == 1 && take_next(pool, *now, &numbers[0]))
 		return RSV_TAKEN;
 	for (;;)
 	{
-		Walk attempt = {.pool = pool, .now = *now, .wanted = count, .numbers = numbers};
+		int32 wanted = count - taken;
+		Walk attempt = {.pool = pool, .now = *now, .wanted = wanted, .numbers = numbers + taken};
 		Snapshot as_of = reach == RSV_FULL ? rsv_store_now() : NULL;
 		bool gone = false;
 
 		CHECK_FOR_INTERRUPTS();
-		rsv_hint_begin(pool->pool_id, count, *now, reach, &attempt.hint);
-		if (count == 1)
+		rsv_hint_begin(pool->pool_id, wanted, *now, reach, &attempt.hint);
+		if (count == 1 || tentative)
 			walk_units(&attempt);
 		else
 			(void) rsv_attempt(walk_all_or_none, &attempt);
 		if (attempt.hint.nothing_free && attempt.nlapsed == 0 && !attempt.in_flight.any)
 			gone = true;
-		else if (reach == RSV_FULL && attempt.taken < count && !attempt.in_flight.any)
-			gone = pool->open || count_as_of(pool, *now, as_of, count) < count;
+		else if (reach == RSV_FULL && attempt.taken < wanted && !attempt.in_flight.any)
+			gone = pool->open || count_as_of(pool, *now, as_of, wanted) < wanted;
 		if (as_of != NULL)
 			rsv_store_forget(as_of);
 
-		*available = attempt.taken;
-		if (attempt.taken == count)
+		*available = taken + attempt.taken;
+		if (attempt.taken == wanted)
 			return RSV_TAKEN;
+		if (tentative)
+			taken += attempt.taken;
 		if (gone)
 			return RSV_GONE;
 		if (reach == RSV_FULL && attempt.in_flight.any &&
-			!rsv_in_flight_wait(pool, &attempt.in_flight, deadline, now))
+			(tentative || !rsv_supply_wait(pool, &attempt.in_flight, deadline, now)))
 			return RSV_UNDECIDED;
 		if (attempt.hint.to == PG_INT32_MAX)
 			reach = RSV_FULL;
@@ -113,7 +121,7 @@ rsv_supply_take_unit(const RsvPool *pool, int32 number, TimestampTz *now, Timest
 		CHECK_FOR_INTERRUPTS();
 		if (take_unit_once(pool, number, *now, &in_flight, &answer))
 			return answer;
-		if (in_flight.any && !rsv_in_flight_wait(pool, &in_flight, deadline, now))
+		if (in_flight.any && !rsv_supply_wait(pool, &in_flight, deadline, now))
 			return RSV_UNDECIDED;
 	}
 }
@@ -142,6 +150,21 @@ take_next(const RsvPool *pool, TimestampTz now, int32 *number)
 		taken = attempt.taken == 1;
 	}
 	return taken;
+}
+
+/* Waits for who is in the way, and counts that; *now moves on. False: no time left. */
+bool
+rsv_supply_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline,
+				TimestampTz *now)
+{
+	TimestampTz begin = GetCurrentTimestamp();
+
+	if (!rsv_in_flight_wait(in_flight, deadline))
+		return false;
+	*now = GetCurrentTimestamp();
+	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
+	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
+	return true;
 }
 
 /*
@@ -213,7 +236,7 @@ walk_units(Walk *walk)
 		rsv_scan_end(&scan);
 	}
 	hint->enough = walk->taken == walk->wanted;
-	rsv_hint_end(walk->pool->pool_id, hint, walk->now);
+	rsv_hint_end(hint, walk->now);
 
 	if (walk->pool->open && hint->to == PG_INT32_MAX)
 		take_new(walk);
@@ -287,7 +310,7 @@ take_new(Walk *walk)
 			return;
 		as_of = rsv_store_now();
 		if (!unit_is_free(walk->pool, (int32) number, as_of) &&
-			!unit_live_claim(walk->pool, (int32) number, as_of, &claim))
+			!rsv_supply_live_claim(walk->pool, (int32) number, as_of, &claim))
 			walk->numbers[walk->taken++] = (int32) number;
 		rsv_store_forget(as_of);
 	}
@@ -382,8 +405,9 @@ unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of)
 	return found;
 }
 
-static bool
-unit_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim)
+/* The claim, held or finalized, that has this unit. */
+bool
+rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim)
 {
 	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
@@ -424,7 +448,7 @@ take_unit_once(const RsvPool *pool, int32 number, TimestampTz now, RsvInFlight *
 		take_free(&attempt, &scan);
 	rsv_scan_end(&scan);
 
-	if (attempt.taken == 0 && unit_live_claim(pool, number, as_of, &claim))
+	if (attempt.taken == 0 && rsv_supply_live_claim(pool, number, as_of, &claim))
 	{
 		live = claim.state == RSV_FINALIZED || claim.expires_at > now;
 		if (!live)

@@ -65,6 +65,18 @@ rsv_touch_hold(int32 pool_id)
 	(void) touch(pool_id);
 }
 
+/* Has this transaction done anything to a pool? Its subtransactions count, unless rolled back. */
+bool
+rsv_touched(int32 pool_id)
+{
+	for (RsvTouch *entry = touches; entry != NULL; entry = entry->next)
+	{
+		if (entry->key.pool_id == pool_id)
+			return true;
+	}
+	return false;
+}
+
 /* What this subtransaction has done to a pool so far, NULL if there are no hints. */
 static RsvTouch *
 touch(int32 pool_id)

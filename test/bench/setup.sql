@@ -53,3 +53,12 @@ CREATE TABLE peer.hold (place integer PRIMARY KEY, claim_id uuid NOT NULL);
 -- rows like ours, with the same indexes, for insert_select
 CREATE TABLE peer.claim_copy (LIKE reservation.claim INCLUDING ALL);
 CREATE SEQUENCE peer.batch;
+
+-- accounts, and a ledger of what was charged
+CREATE TABLE peer.account (account text PRIMARY KEY, balance bigint NOT NULL CHECK (balance >= 0));
+CREATE TABLE peer.entry (
+    entry_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account text NOT NULL,
+    amount bigint NOT NULL,
+    charged_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);

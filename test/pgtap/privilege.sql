@@ -1,6 +1,6 @@
 -- What each level of grant_access may do, exactly; and that PUBLIC may do nothing.
 BEGIN;
-SELECT plan(33);
+SELECT plan(38);
 
 CREATE ROLE rsv_none;
 CREATE ROLE rsv_read;
@@ -20,14 +20,18 @@ $$;
 
 SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
 SELECT is(pg_temp.functions('rsv_read'), '{availability,stats_by_id,verify,version}', 'read: functions');
-SELECT is(pg_temp.functions('rsv_claim'), '{availability,claim_next,claim_unit,extend,finalize,rate_limit,refund,release,stats_by_id,sweep,verify,version}',
+SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availability,cancel_checkout,cart_add,cart_lines,cart_merge,cart_set,'
+    'charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,extend,finalize,finalize_checkout,finalize_once,'
+    'rate_limit,record_payment,refund,release,run_once,save_response,settle_refund,stats_by_id,sweep,take,take_stock,verify,version}',
     'claim: functions');
-SELECT is(pg_temp.functions('rsv_admin'), '{add_units,alter_pool,availability,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,'
-    'grant_access,rate_limit,refund,release,reset_stats,stats_by_id,sweep,verify,version}', 'admin: functions');
+SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,assign_number,availability,cancel_checkout,cart_add,cart_lines,'
+    'cart_merge,cart_set,charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,'
+    'finalize_checkout,finalize_once,grant_access,rate_limit,record_payment,refund,release,reset_stats,run_once,save_response,set_payment_provider,'
+    'settle_refund,stats_by_id,sweep,take,take_stock,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{pool_status,stats,units}', 'read: may read');
-SELECT is(pg_temp.readable('rsv_claim'), '{claims,pool_status,stats,units}', 'claim: may read');
-SELECT is(pg_temp.readable('rsv_admin'), '{claims,pool_status,stats,units}', 'admin: may read');
+SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,payments,pool_status,refunds_due,stats,units}', 'claim: may read');
+SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,payments,pool_status,refunds_due,stats,units}', 'admin: may read');
 SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v')
     AND (has_table_privilege(%1$L, oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
         OR has_any_column_privilege(%1$L, oid, 'INSERT, UPDATE, REFERENCES'))$$, r), r || ' writes no table')
@@ -96,7 +100,23 @@ SELECT throws_ok($$SELECT * FROM reservation.claim_next('p', 'h')$$, '42501', NU
 SET LOCAL ROLE rsv_claim;
 SELECT throws_ok($$SELECT * FROM reservation.create_pool('q', 1)$$, '42501', NULL, 'claim: may not make pools');
 SELECT throws_ok($$SELECT * FROM reservation.grant_access('rsv_claim', 'admin')$$, '42501', NULL, 'claim: may not grant');
+-- to attach a trigger takes claim, and the table; to fire it, neither
+CREATE TEMP TABLE owned (id integer PRIMARY KEY, version integer);
+SELECT lives_ok($$CREATE TRIGGER t BEFORE UPDATE ON owned FOR EACH ROW EXECUTE FUNCTION reservation.check_version('version')$$,
+    'claim: may attach a trigger');
+SET LOCAL ROLE rsv_read;
+CREATE TEMP TABLE read_owned (id integer PRIMARY KEY, version integer);
+SELECT throws_ok($$CREATE TRIGGER t BEFORE UPDATE ON read_owned FOR EACH ROW EXECUTE FUNCTION reservation.check_version('version')$$,
+    '42501', NULL, 'read: may not attach a trigger');
 RESET ROLE;
+
+-- a secret is for nobody: not for an administrator, nor for whoever created the extension
+SELECT is(status, 'set', 'a secret is set') FROM reservation.set_payment_provider('v', 'stripe', 'whsec_1');
+SET LOCAL ROLE rsv_admin;
+SELECT throws_ok($$TABLE reservation.payment_provider$$, '42501', NULL, 'admin: does not see secrets');
+RESET ROLE;
+SELECT is_empty($$SELECT a.grantee FROM pg_class, aclexplode(relacl) a WHERE oid = 'reservation.payment_provider'::regclass AND a.grantee <> relowner$$,
+    'nothing on the secrets is granted to anybody');
 
 SELECT * FROM finish();
 ROLLBACK;

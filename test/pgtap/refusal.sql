@@ -1,6 +1,6 @@
 -- What a customer can cause is a row, never an error: the status of each refusal, and that nothing was taken.
 BEGIN;
-SELECT plan(44);
+SELECT no_plan();
 
 SELECT reservation.create_pool('p', 2, per_holder => 2);
 SELECT reservation.create_pool('early', 3, opens_at => 'tomorrow');
@@ -43,6 +43,32 @@ SELECT results_eq($$SELECT allowed, retry_after FROM reservation.rate_limit('k',
 SELECT results_eq($$SELECT status, number, available, replayed FROM reservation.claim_next('p', 'ann', 2)$$,
     $$VALUES ('limit_reached', NULL::integer, 0::bigint, false)$$, 'one hold of one''s own is not two');
 SELECT is(status, 'in_use', 'a pool with claims') FROM reservation.drop_pool('p');
+
+-- stock and credits
+SELECT reservation.create_pool('stock', 5, 'counted', per_holder => 4, ceiling => 6);
+SELECT reservation.create_pool('stock early', 5, 'counted', opens_at => 'tomorrow');
+SELECT reservation.create_pool('stock closed', 5, 'counted', closes_at => 'yesterday');
+SELECT reservation.create_pool('stock paused', 5, 'counted');
+SELECT reservation.alter_pool('stock paused', paused => true);
+SELECT pg_temp.refused($$take('stock early', 'ann')$$, 'not_open', 5);
+SELECT pg_temp.refused($$take('stock closed', 'ann')$$, 'closed', 5);
+SELECT pg_temp.refused($$take('stock paused', 'ann')$$, 'paused', 5);
+SELECT pg_temp.refused($$take('stock', 'ann', 5)$$, 'limit_reached', 5);
+SELECT reservation.take('stock', 'ann', 3);
+SELECT pg_temp.refused($$take('stock', 'bob', 3, request_id => 'r', wait => '0')$$, 'insufficient', 2);
+SELECT results_eq(format('SELECT status, claim_id, balance, replayed FROM reservation.charge(%L, %s, NULL)', account, amount),
+    format('VALUES (%L, NULL::uuid, %s::bigint, false)', status, balance), status || ' of a charge')
+FROM (VALUES ('stock early', 1, 'not_open', 5), ('stock closed', 1, 'closed', 5), ('stock paused', 1, 'paused', 5),
+    ('stock', 5, 'limit_reached', 2), ('stock', 3, 'insufficient', 2)) c (account, amount, status, balance);
+SELECT results_eq(format('SELECT status, delta, balance, replayed FROM reservation.adjust(%L, %s)', 'stock', delta),
+    format('VALUES (%L, %s::bigint, 2::bigint, false)', status, delta), status || ' of an adjustment')
+FROM (VALUES (-3, 'insufficient'), (5, 'over_ceiling')) a (delta, status);
+SELECT reservation.create_pool('stock rated', 5, 'counted', pool_rate => 1, pool_period => '1000 days');
+SELECT reservation.take('stock rated', 'ann');
+SELECT pg_temp.refused($$take('stock rated', 'bob')$$, 'rate_limited', 4);
+SELECT results_eq($$SELECT status, claim_id, balance, retry_after BETWEEN '999 days' AND '1000 days' FROM reservation.charge('stock rated', 1, NULL)$$,
+    $$VALUES ('rate_limited', NULL::uuid, 4::bigint, true)$$, 'rate_limited of a charge');
+SELECT is(status, 'over_ceiling', 'units above the ceiling') FROM reservation.add_units('stock', 5);
 
 -- settling
 CREATE FUNCTION pg_temp.hold(pool text, ttl interval DEFAULT NULL) RETURNS uuid LANGUAGE sql

@@ -29,7 +29,7 @@ SELECT * FROM pg_temp.refusal($$add_units('', 1)$$);
 SELECT * FROM pg_temp.refusal($$add_units(repeat('x', 10240), 1)$$);
 SELECT * FROM pg_temp.refusal($$add_units('unknown', 1)$$);
 SELECT * FROM pg_temp.refusal($$add_units('seat open', 1)$$);
-SELECT * FROM pg_temp.refusal($$add_units('seat counted', 1)$$);
+SELECT * FROM pg_temp.refusal($$add_units('seat counted', labels => '{A}')$$);
 -- how many
 SELECT * FROM pg_temp.refusal($$add_units('seat')$$);
 SELECT * FROM pg_temp.refusal($$add_units('seat', 0)$$);

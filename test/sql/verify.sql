@@ -147,9 +147,42 @@ INSERT INTO reservation.unit VALUES (:v, 99, 'Row Z 99', NULL);
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 
--- a balance below the floor
+-- a floor that nobody moved the stock for
 BEGIN;
-UPDATE reservation.pool SET floor = 8 WHERE pool_id = :stock;
+UPDATE reservation.pool SET floor = 2 WHERE pool_id = :stock;
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+
+-- a slot that gave more than it had
+BEGIN;
+ALTER TABLE reservation.stock DROP CONSTRAINT stock_quantity;
+UPDATE reservation.stock SET quantity = quantity + CASE slot WHEN 0 THEN -10 ELSE 10 END WHERE pool_id = :stock;
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+
+-- stock and sales that agree with each other, and not with the log: a restock that is lost, a refund that is
+SELECT status FROM reservation.adjust('v stock', 3);
+SELECT claim_id AS part FROM reservation.charge('v stock', 4, 'part') \gset
+SELECT status FROM reservation.refund(:'part', 3);
+SELECT * FROM pg_temp.report();
+BEGIN;
+DELETE FROM reservation.log WHERE pool_id = :stock AND event = 'adjusted';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+BEGIN;
+DELETE FROM reservation.log WHERE claim_id = :'part';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+BEGIN;
+UPDATE reservation.claim SET refunded = 2 WHERE claim_id = :'part';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+BEGIN;
+UPDATE reservation.claim SET refunded = 4 WHERE claim_id = :'part';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+BEGIN;
+UPDATE reservation.stock SET added = added + 1, quantity = quantity + 1 WHERE pool_id = :stock AND added <> 0;
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 
@@ -160,7 +193,7 @@ SELECT * FROM pg_temp.report();
 SELECT * FROM reservation.sweep();
 SELECT * FROM pg_temp.report();
 SELECT status FROM reservation.drop_pool('v', true);
-SELECT status FROM reservation.drop_pool('v stock');
+SELECT status FROM reservation.drop_pool('v stock', true);
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 

@@ -25,6 +25,7 @@ SELECT reservation.create_pool('print', 10, hold_ttl => '1 day', per_holder => 5
 SELECT reservation.create_pool('hall', 2, first_number => 100);
 SELECT reservation.create_pool('open');
 SELECT reservation.create_pool('untouched');
+SELECT reservation.create_pool('shop');
 SELECT reservation.create_pool('stock', 7, 'counted', floor => -3, ceiling => 99);
 SELECT reservation.create_pool('later', 1, opens_at => '2100-01-01');
 SELECT reservation.create_pool('gone', 3);
@@ -52,11 +53,21 @@ SELECT FROM reservation.claims c, reservation.release(c.claim_id)
 	WHERE c.pool = 'open' AND c.number = 4;
 SELECT FROM reservation.claim_next('gone', 'bob');
 SELECT reservation.drop_pool('gone', force => true);
+SELECT reservation.cart_add('cart', 'print', 2, '{"x": 1}');
+SELECT reservation.cart_add('guest', 'hall');
+SELECT reservation.cart_merge('guest', 'cart');
+SELECT reservation.run_once('login', 'once'), reservation.save_response('login', 'once', '"token"');
+SELECT reservation.set_payment_provider('bank', 'hmac-sha256', 'Jefe');
+SELECT FROM reservation.checkout('sold', 'cem', '[{"pool": "shop"}]', '1 day', 100, 'EUR') c,
+	reservation.record_payment(c.checkout_id, 'bank', 'pay 1', 100, 'EUR', 'what do ya want for nothing?',
+		'5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843') p,
+	LATERAL (SELECT FROM reservation.finalize_checkout(p.checkout_id)) f;
+SELECT FROM reservation.checkout('held', 'cem', '[{"pool": "shop"}]', '1 day');
 SELECT reservation.grant_access('clerk', 'claim');
 EOF
 
 # A row per row of ours, in any order.
-my @tables = qw(pool available unit claim request log stock);
+my @tables = qw(pool available unit claim request log stock operation cart_line cart_merge checkout payment order);
 my $contents = join(' UNION ALL ',
 	map { "SELECT '$_' AS t, r::text FROM reservation.$_ r" } @tables) . ' ORDER BY 1, 2';
 
@@ -113,6 +124,28 @@ sub goes_on
 			WHERE c.pool = 'print' AND c.number = 1"),
 		'finalized|f', "$how: a hold is finalized");
 
+	# checkouts, payments, orders, carts, operations; secrets have to be set again
+	is( $call->("SELECT c.status, c.replayed, f.status, f.order_number, f.replayed
+			FROM reservation.checkout('sold', 'cem', '[{\"pool\": \"shop\"}]', '1 day', 100, 'EUR') c,
+			reservation.finalize_checkout(c.checkout_id) f"),
+		'open|t|finalized|1|t', "$how: a checkout and its order are replayed");
+	$call->("SELECT reservation.set_payment_provider('bank', 'hmac-sha256', 'Jefe')");
+	is( $call->("SELECT p.status, p.replayed FROM reservation.checkouts c,
+			reservation.record_payment(c.checkout_id, 'bank', 'pay 1', 100, 'EUR',
+				'what do ya want for nothing?',
+				'5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843') p
+			WHERE c.request_id = 'sold'"),
+		'paid|t', "$how: a payment is replayed");
+	is( $call->("SELECT f.status, f.order_number FROM reservation.checkouts c,
+			reservation.finalize_checkout(c.checkout_id) f WHERE c.request_id = 'held'"),
+		'finalized|2', "$how: the next order has the next number");
+	is($call->("SELECT * FROM reservation.run_once('login', 'once')"),
+		'replayed|"token"', "$how: an operation is replayed");
+	is($call->("SELECT * FROM reservation.cart_lines('cart')"),
+		"hall|{}|1\nprint|{\"x\": 1}|2", "$how: a cart");
+	is($call->("SELECT status, lines, replayed FROM reservation.cart_merge('guest', 'cart')"),
+		'merged|1|t', "$how: a merge is replayed");
+
 	# numbers and ids
 	is($call->("SELECT * FROM reservation.add_units('print', 2)"),
 		'added|13|14', "$how: new units have the next numbers");
@@ -164,6 +197,9 @@ foreach my $role ('postgres', 'shopkeeper')
 DELETE FROM reservation.claim WHERE holder = 'clerk';
 INSERT INTO reservation.available SELECT pool_id, 100 FROM reservation.pool WHERE pool = 'hall';
 EOF
+		is($node->safe_psql($target, 'SELECT count(*) FROM reservation.payment_provider'),
+			0, "$how: no secret is in the dump");
+		unlike(slurp_file($file), qr/Jefe/, "$how: not anywhere in it") if $format eq 'plain';
 		goes_on($role, $target, $before, $how);
 	}
 

@@ -1,4 +1,4 @@
-# 010_stock_storm.pl: everything that can be done to stock and credits, at random, by 64 clients on
+# 012_stock_storm.pl: everything that can be done to stock and credits, at random, by 64 clients on
 # three pools, at every isolation level, with rollbacks, savepoints, holds that lapse, cancelled
 # calls, killed sessions, and a crash in the middle; while slots split and are put together again.
 #

@@ -1,4 +1,4 @@
-# 011_rate.pl: rate limits, with and without preload.
+# 017_rate.pl: rate limits, with and without preload.
 #
 # The server runs on a clock that this test sets: a small library in front of gettimeofday. So every
 # answer can be compared exactly, with a table made by hand and with a model of the algorithm that

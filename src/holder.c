@@ -1,0 +1,207 @@
+/*
+ * holder.c
+ *	  How a row of the application's table is named as the holder of a claim.
+ *
+ *		public.member 17			a table whose primary key is one number
+ *		public.seat 'A',12			several columns, or other types: as literals
+ *		public.member				a table without a primary key
+ *
+ * The table is the topmost of its partitions, so a row keeps its name when it
+ * moves to another. Dates and times are written in ISO 8601, in UTC: a name does
+ * not depend on who writes it.
+ *
+ * A row that an UPDATE moves to another partition is deleted here and inserted
+ * there, number and all. The update trigger of the one leaves word for the
+ * insert trigger of the other, which nobody else can be meant by: same table,
+ * same number, same name.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "reservation.h"
+#include "trigger.h"
+
+/* The row that is on its way from one partition to another. */
+static struct
+{
+	Oid root_id; /* InvalidOid: none is */
+	int32 number;
+	uint64 name_hash;
+} moving;
+
+static Oid root_of(Relation relation);
+static void append_value(StringInfo name, Oid type, Datum value);
+static uint64 name_hash(const text *name);
+static void transaction_ends(XactEvent event, void *argument);
+
+void
+rsv_holder_init(void)
+{
+	RegisterXactCallback(transaction_ends, NULL);
+}
+
+/* Learns the columns of the primary key, in the order that all partitions have. */
+void
+rsv_holder_learn(Relation relation, RsvHolder *holder)
+{
+	Relation index;
+
+	holder->root_id = root_of(relation);
+	holder->nkeys = 0;
+	list_free(RelationGetIndexList(relation)); /* finds the primary key */
+	if (!OidIsValid(relation->rd_pkindex))
+		return;
+	index = index_open(relation->rd_pkindex, AccessShareLock);
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	{
+		AttrNumber column = index->rd_index->indkey.values[i];
+
+		/* a generated column has no value yet when a BEFORE trigger sees the row */
+		if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attgenerated != '\0')
+		{
+			holder->nkeys = 0;
+			break;
+		}
+		holder->keys[holder->nkeys++] = column;
+	}
+	index_close(index, NoLock);
+}
+
+/* The name of a row, by which a claim knows it. 22023 if it is too long for that. */
+text *
+rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row)
+{
+	TupleDesc columns = RelationGetDescr(relation);
+	StringInfoData name;
+	text *result;
+
+	initStringInfo(&name);
+	appendStringInfoString(
+		&name,
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(holder->root_id)),
+								   get_rel_name(holder->root_id)));
+	for (int i = 0; i < holder->nkeys; i++)
+	{
+		bool isnull;
+		Datum value = heap_getattr(row, holder->keys[i], columns, &isnull);
+
+		appendStringInfoChar(&name, i == 0 ? ' ' : ',');
+		if (isnull) /* the row will be refused for it */
+			appendStringInfoString(&name, "NULL");
+		else
+			append_value(&name, TupleDescAttr(columns, holder->keys[i] - 1)->atttypid, value);
+	}
+	result = cstring_to_text_with_len(name.data, name.len);
+	rsv_check_name(result, "the key of a numbered row, with the name of its table,");
+	return result;
+}
+
+/*
+ * For triggers that must know a row again. Asked when one fires: a parallel restore
+ * may make a table's triggers before its primary key.
+ */
+void
+rsv_holder_require_key(Relation relation, const RsvHolder *holder, const char *function)
+{
+	if (holder->nkeys == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s needs a primary key on \"%s\"", function,
+						RelationGetRelationName(relation)),
+				 errhint("Add one of plain columns: a claim names the row by it."),
+				 errtable(relation)));
+}
+
+bool
+rsv_holder_same(const text *a, const text *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+/* An update may be about to move this row to another partition. */
+void
+rsv_holder_moves_out(Relation relation, int32 number, const text *name)
+{
+	if (!relation->rd_rel->relispartition)
+		return;
+	moving.root_id = root_of(relation);
+	moving.number = number;
+	moving.name_hash = name_hash(name);
+}
+
+/* Is this the row that was? */
+bool
+rsv_holder_moves_in(Relation relation, int32 number, const text *name)
+{
+	if (!relation->rd_rel->relispartition || !OidIsValid(moving.root_id) ||
+		moving.root_id != root_of(relation) || moving.number != number ||
+		moving.name_hash != name_hash(name))
+		return false;
+	moving.root_id = InvalidOid;
+	return true;
+}
+
+static Oid
+root_of(Relation relation)
+{
+	Oid root = RelationGetRelid(relation);
+
+	if (relation->rd_rel->relispartition)
+	{
+		List *ancestors = get_partition_ancestors(root);
+
+		root = llast_oid(ancestors);
+		list_free(ancestors);
+	}
+	return root;
+}
+
+static void
+append_value(StringInfo name, Oid type, Datum value)
+{
+	Oid base = getBaseType(type);
+	const int utc = 0;
+	char category;
+	bool preferred;
+	Oid output;
+	bool varlena;
+	char *written;
+
+	get_type_category_preferred(base, &category, &preferred);
+	if (base == DATEOID || base == TIMESTAMPOID || base == TIMESTAMPTZOID)
+		written = JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, base, &utc);
+	else
+	{
+		getTypeOutputInfo(type, &output, &varlena);
+		written = OidOutputFunctionCall(output, value);
+	}
+	appendStringInfoString(name,
+						   category == TYPCATEGORY_NUMERIC ? written : quote_literal_cstr(written));
+}
+
+static uint64
+name_hash(const text *name)
+{
+	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name),
+							   0);
+}
+
+static void
+transaction_ends(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE || event == XACT_EVENT_ABORT)
+		moving.root_id = InvalidOid;
+}

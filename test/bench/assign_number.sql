@@ -1,0 +1,1 @@
+INSERT INTO numbered.limited (email) VALUES ('member of ' || :client_id);

@@ -1,0 +1,1 @@
+INSERT INTO numbered.open (email) VALUES ('member of ' || :client_id);

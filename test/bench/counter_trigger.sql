@@ -1,0 +1,1 @@
+INSERT INTO numbered.counted (email) VALUES ('member of ' || :client_id);

@@ -1,0 +1,1 @@
+INSERT INTO numbered.sequence (email) VALUES ('member of ' || :client_id);

@@ -1,0 +1,58 @@
+-- verify() finds what was written into numbered tables behind the trigger's back.
+\a
+\pset footer off
+\pset null NULL
+
+SELECT status FROM reservation.create_pool('watched', 5);
+SELECT status FROM reservation.create_pool('not watched', 5);
+CREATE TABLE runner (id integer PRIMARY KEY, number integer);
+CREATE TABLE walker (id integer PRIMARY KEY, number text);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON runner FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('watched', 'number');
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON walker FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('watched', 'number:W0');
+INSERT INTO runner VALUES (1), (2), (3);
+INSERT INTO walker VALUES (1) RETURNING *;
+SELECT * FROM reservation.verify();
+
+-- a number that nobody gave
+BEGIN;
+SET LOCAL session_replication_role = replica;
+INSERT INTO runner VALUES (4, NULL), (5, 5), (6, 99);
+SELECT * FROM reservation.verify();
+SELECT count(*) FROM reservation.verify('not watched');
+ROLLBACK;
+
+-- a number in two rows, of one table or of two
+BEGIN;
+ALTER TABLE runner DISABLE TRIGGER number;
+UPDATE runner SET number = 1 WHERE id = 2;
+ALTER TABLE runner ENABLE TRIGGER number;
+SET LOCAL session_replication_role = replica;
+INSERT INTO walker VALUES (3, 'W3');
+SELECT * FROM reservation.verify() ORDER BY problem;
+ROLLBACK;
+
+-- what is no number of the form is none of ours; nor is a table without the trigger
+BEGIN;
+SET LOCAL session_replication_role = replica;
+INSERT INTO walker VALUES (5, 'W05'), (6, '5');
+CREATE TABLE sitter (number integer);
+INSERT INTO sitter VALUES (1), (1);
+SELECT * FROM reservation.verify();
+ROLLBACK;
+
+-- renaming changes how claims name the rows, and no more
+ALTER TABLE runner RENAME TO sprinter;
+ALTER TABLE sprinter RENAME COLUMN id TO bib;
+SELECT * FROM reservation.verify();
+
+-- a held number, and a claim that is gone
+SELECT claim_id AS one FROM reservation.claim_next('watched', 'ann') \gset
+BEGIN;
+SET LOCAL session_replication_role = replica;
+INSERT INTO sprinter VALUES (5, 5);
+SELECT problem FROM reservation.verify();
+ROLLBACK;
+SELECT status FROM reservation.release(:'one');
+
+DROP TABLE sprinter, walker;
+SELECT * FROM reservation.verify();

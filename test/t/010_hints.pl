@@ -1,0 +1,462 @@
+# 010_hints.pl: a wrong hint may cost time, never an answer. The same storm and the same model with no
+# hints, with so few that they are lost all the time, and with enough for every pool; and what is
+# remembered becomes wrong in every way there is: rewritten tables, reused places, restarts, a
+# promotion, another installation with the same pool ids.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Reservation;
+
+my $seed = $ENV{RSV_SEED} || time;
+srand($seed);
+note("RSV_SEED=$seed gives the same model again");
+
+use constant { POOLS => 60, UNITS => 12, CLIENTS => 8, DEEDS => 250 };
+
+# One random deed in one of the pools, after ending what the neighbour has prepared. Nobody waits:
+# a prepared transaction may have what others want.
+my $deeds = <<'EOF';
+WITH one AS (DELETE FROM prepared WHERE client = (:client_id + 1) % :clients RETURNING gid)
+SELECT count(*) AS prepared, max(gid) AS gid FROM one \gset
+\set how random(1, 2)
+\if :prepared > 0 and :how = 1
+COMMIT PREPARED ':gid';
+\elif :prepared > 0
+ROLLBACK PREPARED ':gid';
+\endif
+\set p random(1, :pools)
+\set n random(1, :units)
+\set r random(1, 1000000000)
+\set deed random(1, 16)
+\if :deed <= 3
+SELECT FROM reservation.claim_next('p:p', 'h', wait => '0');
+\elif :deed = 4
+SELECT FROM reservation.claim_next('p:p', 'h', 3, wait => '0');
+\elif :deed = 5
+SELECT FROM reservation.claim_unit('p:p', :n, 'h', wait => '0');
+\elif :deed = 6
+SELECT FROM reservation.claim_next('p:p', 'h', ttl => '3 ms', wait => '0');
+\elif :deed <= 8
+SELECT FROM (SELECT claim_id FROM reservation.claim JOIN reservation.pool USING (pool_id)
+	WHERE pool = 'p:p' AND state = 'held' AND number >= :n LIMIT 1 FOR UPDATE OF claim SKIP LOCKED) c,
+	reservation.release(c.claim_id);
+\elif :deed = 9
+SELECT FROM (SELECT claim_id FROM reservation.claim JOIN reservation.pool USING (pool_id)
+	WHERE pool = 'p:p' AND state = 'held' AND expires_at > clock_timestamp() + interval '1 minute'
+	LIMIT 1 FOR UPDATE OF claim SKIP LOCKED) c, reservation.finalize(c.claim_id);
+\elif :deed = 10
+SELECT FROM (SELECT claim_id FROM reservation.claim JOIN reservation.pool USING (pool_id)
+	WHERE pool = 'p:p' AND state = 'finalized' LIMIT 1 FOR UPDATE OF claim SKIP LOCKED) c,
+	reservation.refund(c.claim_id);
+\elif :deed = 11
+SELECT FROM (SELECT claim_id FROM reservation.claim JOIN reservation.pool USING (pool_id)
+	WHERE pool = 'p:p' AND state = 'held' LIMIT 1 FOR UPDATE OF claim SKIP LOCKED) c,
+	reservation.extend(c.claim_id, '1 hour');
+\elif :deed = 12
+SELECT FROM reservation.add_units('p:p', 1);
+\elif :deed = 13
+BEGIN;
+SELECT FROM reservation.claim_next('p:p', 'h', wait => '0');
+SELECT FROM reservation.claim_next('p:p', 'h', 2, wait => '0');
+ROLLBACK;
+\elif :deed = 14
+BEGIN;
+SAVEPOINT before;
+SELECT FROM reservation.claim_next('p:p', 'h', wait => '0');
+SELECT FROM reservation.claim_next('p:p', 'h', wait => '0');
+ROLLBACK TO before;
+SELECT FROM reservation.claim_next('p:p', 'h', wait => '0');
+COMMIT;
+\elif :deed = 15
+SELECT FROM reservation.sweep(5);
+\else
+BEGIN;
+SELECT FROM reservation.claim_next('p:p', 'h', 2, wait => '0');
+SELECT FROM (SELECT claim_id FROM reservation.claim JOIN reservation.pool USING (pool_id)
+	WHERE pool = 'p:p' AND state = 'held' LIMIT 1 FOR UPDATE OF claim SKIP LOCKED) c,
+	reservation.release(c.claim_id);
+PREPARE TRANSACTION 'g:client_id-:r';
+INSERT INTO prepared SELECT :client_id, 'g:client_id-:r' WHERE NOT EXISTS
+	(SELECT FROM prepared WHERE client = :client_id);
+\endif
+EOF
+
+# Pools in which free and live units are not what the pool has, or a unit is live twice.
+my $wrong_books = <<'EOF';
+SELECT count(*) FROM reservation.pool p WHERE capacity + units_added <>
+	(SELECT count(*) FROM reservation.available a WHERE a.pool_id = p.pool_id) +
+	(SELECT count(DISTINCT number) FROM reservation.claim c
+		WHERE c.pool_id = p.pool_id AND state IN ('held', 'finalized'))
+EOF
+
+# Claims, each in a transaction of its own, until the pool says no.
+my $sell_out = <<'EOF';
+CREATE TABLE prepared (client integer, gid text);
+CREATE TABLE sold_out (pool text, expected bigint, claimed bigint, answer text);
+CREATE PROCEDURE sell_out() LANGUAGE plpgsql AS $$
+DECLARE
+	p record;
+	answer text;
+	n bigint;
+BEGIN
+	FOR p IN SELECT pool, available FROM reservation.pool_status ORDER BY pool LOOP
+		n := -1;
+		LOOP
+			n := n + 1;
+			SELECT status INTO STRICT answer FROM reservation.claim_next(p.pool, 'last', wait => '0');
+			COMMIT;
+			EXIT WHEN answer <> 'claimed';
+		END LOOP;
+		INSERT INTO sold_out VALUES (p.pool, p.available, n, answer);
+	END LOOP;
+END $$;
+EOF
+
+sub storm
+{
+	my ($node, $with) = @_;
+
+	$node->safe_psql('postgres', $sell_out);
+	$node->safe_psql('postgres',
+		"SELECT FROM generate_series(1, @{[POOLS]}) p, reservation.create_pool('p' || p, @{[UNITS]})");
+	my $log_start = -s $node->logfile;
+	my $run = pgbench_run($node, 'postgres', $deeds,
+		clients => CLIENTS, transactions => DEEDS, jobs => 2,
+		args => [
+			'--define=clients=' . CLIENTS, '--define=pools=' . POOLS, '--define=units=' . UNITS
+		]);
+	is($run->{exit}, 0, "$with: the storm ends well") or diag($run->{stderr});
+	is($run->{processed}, CLIENTS * DEEDS, "$with: every deed was done");
+	unlike(slurp_file($node->logfile, $log_start),
+		qr/\b(ERROR|FATAL|PANIC|WARNING):/, "$with: no error of any kind");
+	$node->safe_psql('postgres', "ROLLBACK PREPARED '$_'")
+	  foreach split /\n/, $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts');
+
+	is($node->safe_psql('postgres', $wrong_books), '0', "$with: free + live = capacity");
+	is( $node->safe_psql('postgres', "BEGIN; DELETE FROM reservation.available
+			WHERE ctid = (SELECT min(ctid) FROM reservation.available); $wrong_books; ROLLBACK"),
+		'1', "$with: control: one unit less would have been noticed");
+	verify_ok($node, 'postgres', "$with: verify() after the storm");
+	cmp_ok($node->safe_psql('postgres', 'SELECT sum(available) FROM reservation.pool_status'),
+		'>', 100, "$with: there is enough left to sell");
+	$node->safe_psql('postgres', 'CALL sell_out()');
+	is( $node->safe_psql('postgres', "SELECT * FROM sold_out
+			WHERE claimed <> expected OR answer <> 'sold_out'"),
+		'', "$with: every pool gives what it has, then it is sold out");
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM reservation.available'),
+		'0', "$with: nothing is left");
+	is($node->safe_psql('postgres', $wrong_books), '0', "$with: every unit is live once");
+	verify_ok($node, 'postgres', "$with: verify() after the sale");
+	return;
+}
+
+# ---- a naive model, kept here: what is free, and what is held
+
+my (%free, %held, @wrong, $deeds_done, $session, $where);
+
+# Asks, and compares the answer with what the model says.
+sub expect
+{
+	my ($sql, $expected) = @_;
+	my $answer = ask($session, $sql);
+
+	$deeds_done++;
+	push @wrong, "$where, deed $deeds_done: $sql: $answer, should be $expected"
+	  if $answer ne $expected;
+	return;
+}
+
+# Claims the next units. how: hold (the model remembers), brief (lapsed, so free again), or undone
+# by the caller.
+sub claim_next
+{
+	my ($pool, $count, $how) = @_;
+	my @numbers = sort { $a <=> $b } keys %{ $free{$pool} };
+	my $ttl = $how eq 'brief' ? ", ttl => '1 us'" : '';
+
+	@numbers = @numbers < $count ? () : @numbers[ 0 .. $count - 1 ];
+	expect("SELECT coalesce(string_agg(number::text, ' '), min(status))
+		FROM reservation.claim_next('$pool', 'h', $count, wait => '0'$ttl)",
+		@numbers ? "@numbers" : 'sold_out');
+	take($pool, @numbers) if $how ne 'brief';
+	return @numbers;
+}
+
+sub take
+{
+	my ($pool, @numbers) = @_;
+
+	delete @{ $free{$pool} }{@numbers};
+	$held{$pool}{$_} = 1 foreach @numbers;
+	return;
+}
+
+sub give_back
+{
+	my ($pool, @numbers) = @_;
+
+	delete @{ $held{$pool} }{@numbers};
+	$free{$pool}{$_} = 1 foreach @numbers;
+	return;
+}
+
+sub any
+{
+	my @all = sort @_;
+	return $all[ rand @all ];
+}
+
+# Of the live claim of a unit.
+sub settle
+{
+	my ($function, $pool, $number, $expected) = @_;
+
+	expect("SELECT s.status FROM reservation.claim c JOIN reservation.pool p USING (pool_id),
+		reservation.$function(c.claim_id) s WHERE p.pool = '$pool' AND c.number = $number
+		AND (state = 'finalized' OR state = 'held' AND c.expires_at > clock_timestamp())",
+		$expected);
+	return;
+}
+
+sub release_any
+{
+	my ($pool) = @_;
+	my $number = any(keys %{ $held{$pool} });
+
+	return unless defined $number;
+	settle('release', $pool, $number, 'released');
+	give_back($pool, $number);
+	return $number;
+}
+
+my @model_deeds = (
+	(sub { claim_next($_[0], 1, 'hold') }) x 5,
+	sub { claim_next($_[0], 2 + int(rand 4), 'hold') },
+	sub { claim_next($_[0], 1, 'brief') },
+	sub {
+		my ($pool) = @_;
+		my $number = any(keys %{ $free{$pool} });
+		return unless defined $number;
+		expect("SELECT status FROM reservation.claim_unit('$pool', $number, 'h')", 'claimed');
+		take($pool, $number);
+	},
+	(sub { release_any($_[0]) }) x 3,
+	sub {
+		my ($pool) = @_;
+		my $number = any(keys %{ $held{$pool} });
+		return unless defined $number;
+		settle('finalize', $pool, $number, 'finalized');
+		settle('refund', $pool, $number, 'refunded');
+		give_back($pool, $number);
+	},
+	# several come back in one transaction, in any order
+	sub {
+		my ($pool) = @_;
+		ask($session, 'BEGIN');
+		release_any($pool) foreach 1 .. 4;
+		claim_next($pool, 1, 'hold');
+		ask($session, 'COMMIT');
+	},
+	sub {
+		my ($pool) = @_;
+		ask($session, 'BEGIN');
+		give_back($pool, map { claim_next($pool, $_, 'undone') } 1, 3, 1);
+		ask($session, 'ROLLBACK');
+	},
+	# a unit among those that were read ahead, undone
+	sub {
+		my ($pool) = @_;
+		my $number = any(keys %{ $free{$pool} });
+		return unless defined $number;
+		ask($session, 'BEGIN');
+		expect("SELECT status FROM reservation.claim_unit('$pool', $number, 'h')", 'claimed');
+		ask($session, 'ROLLBACK');
+	},
+	sub {
+		my ($pool) = @_;
+		ask($session, 'BEGIN; SAVEPOINT before');
+		give_back($pool, map { claim_next($pool, $_, 'undone') } 1, 2);
+		ask($session, 'ROLLBACK TO before');
+		claim_next($pool, 1, 'hold');
+		ask($session, 'SAVEPOINT kept');
+		claim_next($pool, 1, 'hold');
+		ask($session, 'RELEASE kept; COMMIT');
+	},
+	sub {
+		my ($pool) = @_;
+		ask($session, 'BEGIN');
+		take($pool, release_any($pool) // ());
+		ask($session, 'ROLLBACK');
+	},
+	sub {
+		my ($pool) = @_;
+		my ($first, $last) = split /\|/,
+		  ask($session, "SELECT first_number, last_number FROM reservation.add_units('$pool', 3)");
+		$free{$pool}{$_} = 1 foreach $first .. $last;
+	},
+	sub { ask($session, 'SELECT FROM reservation.sweep()') },
+	# other pools, which may take the place of this one in shared memory
+	sub { ask($session, "SELECT FROM reservation.claim_next('other $_', 'h')") foreach 1 .. 10 },
+	# what is remembered of places becomes wrong, and other rows come to lie there
+	(sub {
+		expect(any(
+				'VACUUM reservation.available',
+				'VACUUM FULL reservation.available',
+				'VACUUM FULL reservation.pool',
+				'CLUSTER reservation.available USING available_pkey',
+				'CLUSTER reservation.pool USING pool_pkey',
+				'REINDEX TABLE reservation.available',
+				'VACUUM FULL reservation.claim'), '');
+		my $other = "later $deeds_done";
+		ask($session, "SELECT FROM reservation.create_pool('$other', 20),
+			reservation.alter_pool('$_[0]', paused => false)");
+		ask($session, "SELECT FROM reservation.drop_pool('$other'); VACUUM reservation.available,
+			reservation.pool") if rand() < 0.5;
+	}) x 2);
+
+sub model
+{
+	my ($node, $count, $in) = @_;
+	my $before = $deeds_done;
+
+	$where = $in;
+	@wrong = ();
+	$session = session($node, 'postgres');
+	$model_deeds[ rand @model_deeds ]->(any(keys %free)) foreach 1 .. $count;
+	is(join("\n", splice(@wrong, 0, 5)), '',
+		"$in: always the lowest free number, in " . ($deeds_done - $before) . ' answers');
+	is( $node->safe_psql('postgres', "SELECT pool, available FROM reservation.pool_status
+			WHERE pool LIKE 'model%' ORDER BY 1"),
+		join("\n", map { "$_|" . keys %{ $free{$_} } } sort keys %free),
+		"$in: the model and the books agree on what is free");
+	verify_ok($node, 'postgres', "$in: verify() after the model");
+	$session->quit;
+	return;
+}
+
+sub begin_model
+{
+	my ($node) = @_;
+
+	%free = %held = ();
+	$deeds_done = 0;
+	foreach my $pool ('model a', 'model b', 'model c')
+	{
+		$node->safe_psql('postgres', "SELECT FROM reservation.create_pool('$pool', 60)");
+		give_back($pool, 1 .. 60);
+	}
+	$node->safe_psql('postgres',
+		"SELECT FROM generate_series(1, 10) p, reservation.create_pool('other ' || p, 1000)");
+	return;
+}
+
+# ---- all of it, three times
+
+foreach my $case (
+	[ 'without hints', 0, '', 0 ],
+	[ 'with few hints', 1, 'reservation.hint_pools = 8', 8 ],
+	[ 'with hints', 1, 'reservation.hint_pools = 1024', POOLS ])
+{
+	my ($with, $preload, $conf, $marked) = @$case;
+	my $node = Reservation->node(($with =~ s/ /_/gr),
+		preload => $preload,
+		init => [ allows_streaming => 1 ],
+		conf => "max_prepared_transactions = 50\nautovacuum = off\n$conf");
+
+	$node->safe_psql('postgres', 'CREATE EXTENSION reservation');
+	storm($node, $with);
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM reservation.stats'),
+		$marked, "$with: $marked pools have marks");
+
+	begin_model($node);
+	model($node, 250, $with);
+	$node->restart;
+	model($node, 60, "$with, restarted");
+	crash_and_restart($node);
+	model($node, 60, "$with, after a crash");
+
+	$node->backup('backup');
+	my $standby = PostgreSQL::Test::Cluster->new(($with =~ s/ /_/gr) . '_standby');
+	$standby->init_from_backup($node, 'backup', has_streaming => 1);
+	$standby->start;
+	model($node, 40, "$with, beside a standby");
+	$node->wait_for_catchup($standby, 'replay');
+	$node->stop;
+	$standby->promote;
+	model($standby, 100, "$with, promoted");
+	$standby->stop;
+}
+
+# ---- another installation with the same pool ids
+
+my $node = Reservation->node('again', preload => 1, conf => 'reservation.hint_pools = 8');
+my $claim_all = "SELECT string_agg(coalesce(number::text, status), ' ') FROM generate_series(1, 5) i
+	CROSS JOIN LATERAL reservation.claim_next('print', 'h' || i)";
+my $drop = 'SET client_min_messages = warning; DROP EXTENSION reservation CASCADE';
+my $create = "CREATE EXTENSION reservation; SELECT FROM reservation.create_pool('print', 4);
+	SELECT pool_id FROM reservation.pool";
+$session = session($node, 'postgres');
+is(ask($session, $create) =~ s/^\s+//r, '1', 'a pool');
+is(ask($session, $claim_all), '1 2 3 4 sold_out', 'is sold out');
+is(ask($session, "$drop; $create") =~ s/^\s+//r, '1',
+	'another installation, a pool of the same id');
+is(ask($session, $claim_all), '1 2 3 4 sold_out', 'has all its units');
+is(ask($session, 'SELECT claims, gone FROM reservation.stats'), '4|1', 'and its own counters');
+ask($session, "$drop; $create");
+is(ask($session, 'SELECT pools FROM reservation.reset_stats()'),
+	'0', 'with which those of former installations are not counted');
+verify_ok($node, 'postgres');
+
+# ---- a walk under way while its pool loses its place, gets another, and is walked again
+
+# A walk goes through this check when it takes over a lapsed hold, and stays there while the gate is
+# closed. How many walks a place in shared memory has seen must not matter, so try several.
+$node->safe_psql('postgres', <<'EOF');
+CREATE FUNCTION pass_gate() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('test.gate', true) = 'heed' THEN
+		PERFORM pg_advisory_xact_lock_shared(4712);
+	END IF;
+	RETURN true;
+END $$;
+ALTER TABLE reservation.log ADD CONSTRAINT gate CHECK (pass_gate());
+SELECT FROM generate_series(1, 8) p, reservation.create_pool('evicts ' || p, 1000);
+EOF
+$session = session($node, 'postgres');
+my $walker = session($node, 'postgres');
+ask($walker, "SET test.gate = 'heed'");
+my @refused;
+foreach my $walks (0 .. 12)
+{
+	my $pool = "walked $walks";
+	my $next = "SELECT coalesce(number::text, status)
+		FROM reservation.claim_next('$pool', 'h', wait => '0')";
+	ask($session, "SELECT FROM reservation.create_pool('$pool', 3);
+		SELECT FROM reservation.claim_unit('$pool', 3, 'h', ttl => '1 us');
+		SELECT FROM reservation.claim_next('$pool', 'h', 2); SELECT FROM pg_advisory_lock(4712)");
+	ask_later($walker, $next);
+	wait_until_blocked($node, $walker);
+	# each a walk, in the place that the pool will get
+	ask($session, "SELECT FROM reservation.claim_next('evicts 1', 'h', ttl => '1 us')")
+	  foreach 1 .. $walks;
+	ask($session, "SELECT FROM reservation.claim_next('evicts $_', 'h')") foreach 1 .. 8;
+	ask($session, "SELECT FROM reservation.claim c JOIN reservation.pool p USING (pool_id),
+		reservation.release(c.claim_id) WHERE p.pool = '$pool' AND c.number < 3");
+	my $first = ask($session, $next);
+	ask($session, 'SELECT FROM pg_advisory_unlock(4712)');
+	my $walked = answer($walker);
+	my $second = ask($session, $next);
+	push @refused, "$walks walks: $first, $walked, $second" if "$first $walked $second" ne '1 3 2';
+}
+is(join("\n", @refused), '', 'a walk that comes late hides nothing that was given back meanwhile');
+verify_ok($node, 'postgres');
+$walker->quit;
+$session->quit;
+$node->stop;
+
+done_testing();
