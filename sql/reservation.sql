@@ -52,6 +52,10 @@ CREATE TABLE reservation.pool (
     paused boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     dropped_at timestamptz,
+    holder_rate integer,
+    holder_period interval,
+    pool_rate integer,
+    pool_period interval,
     CONSTRAINT pool_pkey PRIMARY KEY (pool_id),
     CONSTRAINT pool_name_length CHECK (octet_length(pool) BETWEEN 1 AND 1000),
     CONSTRAINT pool_kind CHECK (kind = 'numbered' OR kind = 'counted'),
@@ -59,7 +63,9 @@ CREATE TABLE reservation.pool (
     CONSTRAINT pool_first_number CHECK (first_number >= 0),
     CONSTRAINT pool_per_holder CHECK (per_holder >= 1),
     CONSTRAINT pool_bounds CHECK (ceiling >= floor),
-    CONSTRAINT pool_window CHECK (closes_at > opens_at)
+    CONSTRAINT pool_window CHECK (closes_at > opens_at),
+    CONSTRAINT pool_rates CHECK (holder_rate >= 1 AND pool_rate >= 1 AND holder_period > interval '0' AND pool_period > interval '0'),
+    CONSTRAINT pool_periods CHECK ((holder_rate IS NULL) = (holder_period IS NULL) AND (pool_rate IS NULL) = (pool_period IS NULL))
 );
 CREATE UNIQUE INDEX pool_name ON reservation.pool (pool) WHERE dropped_at IS NULL;
 COMMENT ON TABLE reservation.pool IS 'what can be claimed: one row per edition, hall, item or account';
@@ -79,6 +85,10 @@ COMMENT ON COLUMN reservation.pool.closes_at IS 'claims are refused from then on
 COMMENT ON COLUMN reservation.pool.paused IS 'claims are refused while true';
 COMMENT ON COLUMN reservation.pool.created_at IS 'when the pool was made';
 COMMENT ON COLUMN reservation.pool.dropped_at IS 'when the pool was dropped; its claims stay as history';
+COMMENT ON COLUMN reservation.pool.holder_rate IS 'claims that one holder may make at once, and per holder_period; NULL: no limit';
+COMMENT ON COLUMN reservation.pool.holder_period IS 'the time that goes with holder_rate';
+COMMENT ON COLUMN reservation.pool.pool_rate IS 'claims that all may make at once, and per pool_period; NULL: no limit';
+COMMENT ON COLUMN reservation.pool.pool_period IS 'the time that goes with pool_rate';
 COMMENT ON CONSTRAINT pool_name_length ON reservation.pool IS 'a name is 1 to 1,000 bytes';
 COMMENT ON CONSTRAINT pool_kind ON reservation.pool IS 'a pool is numbered or counted';
 COMMENT ON CONSTRAINT pool_capacity ON reservation.pool IS 'a capacity is never negative';
@@ -86,6 +96,8 @@ COMMENT ON CONSTRAINT pool_first_number ON reservation.pool IS 'numbers are neve
 COMMENT ON CONSTRAINT pool_per_holder ON reservation.pool IS 'a limit lets a holder have at least one unit';
 COMMENT ON CONSTRAINT pool_bounds ON reservation.pool IS 'the ceiling is not below the floor';
 COMMENT ON CONSTRAINT pool_window ON reservation.pool IS 'a pool closes after it opens';
+COMMENT ON CONSTRAINT pool_rates ON reservation.pool IS 'a rate lets at least one claim through, in a time above zero';
+COMMENT ON CONSTRAINT pool_periods ON reservation.pool IS 'a rate has a period';
 COMMENT ON CONSTRAINT pool_pkey ON reservation.pool IS 'one row per pool';
 COMMENT ON INDEX reservation.pool_name IS 'one pool per name; a dropped pool frees its name';
 
@@ -182,6 +194,26 @@ COMMENT ON COLUMN reservation.request.arguments IS 'arguments of the first call;
 COMMENT ON COLUMN reservation.request.response IS 'rows of the first answer';
 COMMENT ON COLUMN reservation.request.created_at IS 'when the first call was made';
 COMMENT ON CONSTRAINT request_pkey ON reservation.request IS 'a key has one answer';
+
+CREATE UNLOGGED TABLE reservation.rate (
+    bucket integer NOT NULL,
+    way integer NOT NULL,
+    digest uuid NOT NULL,
+    idle_at timestamptz NOT NULL,
+    fraction integer NOT NULL,
+    CONSTRAINT rate_pkey PRIMARY KEY (bucket, way),
+    CONSTRAINT rate_way CHECK (way BETWEEN 0 AND 15),
+    CONSTRAINT rate_fraction CHECK (fraction >= 0)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE reservation.rate IS 'rate limits in use, on a server without shared_preload_libraries: at most 1,048,576 rows; a crash empties it';
+COMMENT ON COLUMN reservation.rate.bucket IS 'hash of the limit; limits in one bucket take over each other''s rows, the idle ones first';
+COMMENT ON COLUMN reservation.rate.way IS 'number of the row in its bucket';
+COMMENT ON COLUMN reservation.rate.digest IS 'what the limit is of: 128 bits of SHA-256 over the kind, the rule and the key';
+COMMENT ON COLUMN reservation.rate.idle_at IS 'when nothing of the limit will be spent any more';
+COMMENT ON COLUMN reservation.rate.fraction IS 'and so many parts of a microsecond later, of which it has as many as the burst';
+COMMENT ON CONSTRAINT rate_pkey ON reservation.rate IS 'a bucket has each of its rows once';
+COMMENT ON CONSTRAINT rate_way ON reservation.rate IS 'a bucket has 16 rows';
+COMMENT ON CONSTRAINT rate_fraction ON reservation.rate IS 'parts of a microsecond are not negative';
 
 CREATE TABLE reservation.operation (
     scope text COLLATE "C" NOT NULL,
@@ -414,7 +446,8 @@ CREATE VIEW reservation.pool_status AS
             WHEN p.capacity IS NULL OR n.free + n.lapsed > 0 THEN 'on_sale'
             WHEN n.held > 0 THEN 'held_out'
             ELSE 'sold_out' END AS state,
-        p.hold_ttl, p.per_holder, p.floor, p.ceiling, p.opens_at, p.closes_at, p.created_at
+        p.hold_ttl, p.per_holder, p.floor, p.ceiling, p.opens_at, p.closes_at, p.created_at,
+        p.holder_rate, p.holder_period, p.pool_rate, p.pool_period
     FROM reservation.pool p
     CROSS JOIN LATERAL (
         SELECT CASE WHEN p.kind = 'counted'
@@ -444,6 +477,10 @@ COMMENT ON COLUMN reservation.pool_status.ceiling IS 'counted: adjust never take
 COMMENT ON COLUMN reservation.pool_status.opens_at IS 'start of the sale';
 COMMENT ON COLUMN reservation.pool_status.closes_at IS 'end of the sale';
 COMMENT ON COLUMN reservation.pool_status.created_at IS 'when the pool was made';
+COMMENT ON COLUMN reservation.pool_status.holder_rate IS 'claims that one holder may make at once, and per holder_period; NULL: no limit';
+COMMENT ON COLUMN reservation.pool_status.holder_period IS 'the time that goes with holder_rate';
+COMMENT ON COLUMN reservation.pool_status.pool_rate IS 'claims that all may make at once, and per pool_period; NULL: no limit';
+COMMENT ON COLUMN reservation.pool_status.pool_period IS 'the time that goes with pool_rate';
 
 CREATE VIEW reservation.claims AS
     SELECT c.claim_id, p.pool, c.number, u.label, c.quantity, c.holder,
@@ -761,20 +798,22 @@ COMMENT ON FUNCTION reservation.version IS 'The version of the library that is l
 CREATE FUNCTION reservation.create_pool(pool text, capacity bigint DEFAULT NULL, kind text DEFAULT 'numbered',
         first_number integer DEFAULT 1, hold_ttl interval DEFAULT NULL, per_holder integer DEFAULT NULL,
         floor bigint DEFAULT 0, ceiling bigint DEFAULT NULL, opens_at timestamptz DEFAULT NULL,
-        closes_at timestamptz DEFAULT NULL)
+        closes_at timestamptz DEFAULT NULL, holder_rate integer DEFAULT NULL, holder_period interval DEFAULT NULL,
+        pool_rate integer DEFAULT NULL, pool_period interval DEFAULT NULL)
     RETURNS TABLE (status text, pool text, kind text, capacity bigint)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_create_pool';
-COMMENT ON FUNCTION reservation.create_pool IS 'Makes a pool. capacity: units, NULL for an open edition without end; kind: numbered or counted; first_number: of the units; hold_ttl: how long a hold lives, NULL for the setting; per_holder: most units one holder may have; floor, ceiling: bounds of a counted balance; opens_at, closes_at: window of the sale.
+COMMENT ON FUNCTION reservation.create_pool IS 'Makes a pool. capacity: units, NULL for an open edition without end; kind: numbered or counted; first_number: of the units; hold_ttl: how long a hold lives, NULL for the setting; per_holder: most units one holder may have; floor, ceiling: bounds of a counted balance; opens_at, closes_at: window of the sale; holder_rate, holder_period: so many claims of one holder at once, and as many per period after that, with whatever result and for whatever quantity; pool_rate, pool_period: the same for the claims of all.
 Status: created; existing (a pool of this name and definition is there).
 Errors: 22023 bad argument, 42710 a pool of this name has another definition, 42809 floor or ceiling of a numbered pool.
 Locks: the name. A retry: existing.';
 
 CREATE FUNCTION reservation.alter_pool(pool text, hold_ttl interval DEFAULT NULL, per_holder integer DEFAULT NULL,
         opens_at timestamptz DEFAULT NULL, closes_at timestamptz DEFAULT NULL, paused boolean DEFAULT NULL,
-        floor bigint DEFAULT NULL, ceiling bigint DEFAULT NULL)
+        floor bigint DEFAULT NULL, ceiling bigint DEFAULT NULL, holder_rate integer DEFAULT NULL,
+        holder_period interval DEFAULT NULL, pool_rate integer DEFAULT NULL, pool_period interval DEFAULT NULL)
     RETURNS TABLE (status text, pool text)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_alter_pool';
-COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool; NULL leaves one as it is. Claims that start after the commit obey.
+COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool; NULL leaves one as it is; a holder_rate or pool_rate of 0 ends that limit, and another rate or period begins a new one, with nothing spent. Claims that start after the commit obey.
 Status: altered.
 Errors: 22023 bad argument, or a balance that a new floor or ceiling leaves out; 42704 unknown pool; 42809 floor or ceiling of a numbered pool; 55P03 unfinished transactions leave it undecided whether the balance allows a floor.
 Locks: the row of the pool, which no claim waits for; for a floor also slots of the stock. A retry does the same again.';
@@ -808,38 +847,38 @@ Locks: none. Works on a standby.';
 CREATE FUNCTION reservation.claim_next(pool text, holder text, count integer DEFAULT 1, ttl interval DEFAULT NULL,
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, label text, holder text,
-        expires_at timestamptz, available bigint, replayed boolean)
+        expires_at timestamptz, available bigint, replayed boolean, retry_after interval)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_claim_next';
 COMMENT ON FUNCTION reservation.claim_next IS 'Claims the lowest free units of a numbered pool: count of them or none. One row for each. ttl: how long they are held, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that hold the last units, NULL for the setting reservation.claim_wait.
-Status: claimed; existing (the live hold that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: sold_out, busy, limit_reached, not_open, closed, paused.
+Status: claimed; existing (the live hold that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: sold_out, busy, limit_reached, not_open, closed, paused, rate_limited (by holder_rate or pool_rate; retry_after says how long until there is room, and is NULL otherwise). Whatever is refused for a later reason than the rate has spent of it.
 Errors: 22023 bad argument, 42704 unknown pool, 42809 a counted pool, RS001 request_id used with other arguments, 25006 read-only.
-Locks: the units taken, without waiting; with a request_id or per_holder, a lock on a hash of it. A retry with the same request_id: the first answer, replayed; without: another claim.';
+Locks: the units taken, without waiting; with a request_id or per_holder, a lock on a hash of it; with a rate, and without shared_preload_libraries, the row of its limit, before the others. A retry with the same request_id: the first answer, replayed; without: another claim.';
 
 CREATE FUNCTION reservation.claim_unit(pool text, number integer, holder text, ttl interval DEFAULT NULL,
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, number integer, label text, holder text,
-        expires_at timestamptz, available bigint, replayed boolean)
+        expires_at timestamptz, available bigint, replayed boolean, retry_after interval)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_claim_unit';
 COMMENT ON FUNCTION reservation.claim_unit IS 'Claims one unit of a numbered pool by its number, such as a seat. ttl, request_id, wait: as for claim_next.
-Status: claimed; existing; or one row without claim_id: taken, busy, limit_reached, not_open, closed, paused.
+Status: claimed; existing; or one row without claim_id: taken, busy, limit_reached, not_open, closed, paused, rate_limited (with retry_after, as for claim_next).
 Errors: 22023 bad argument or a number that the pool does not have, 42704 unknown pool, 42809 a counted pool, RS001 request_id used with other arguments, 25006 read-only.
 Locks and retry: as for claim_next.';
 
 CREATE FUNCTION reservation.take(pool text, holder text, quantity bigint DEFAULT 1, ttl interval DEFAULT NULL,
         request_id text DEFAULT NULL, wait interval DEFAULT NULL)
     RETURNS TABLE (status text, claim_id uuid, pool text, quantity bigint, holder text, expires_at timestamptz,
-        available bigint, replayed boolean)
+        available bigint, replayed boolean, retry_after interval)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_take';
 COMMENT ON FUNCTION reservation.take IS 'Takes a quantity from a counted pool, all of it or none, and holds it. ttl: for how long, NULL for the rule of the pool; request_id: makes the call repeatable; wait: how long to wait for unfinished transactions that have some of the stock, NULL for the setting reservation.claim_wait.
-Status: claimed; existing (the live holds that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: insufficient, busy, limit_reached, not_open, closed, paused.
+Status: claimed; existing (the live holds that this call would repeat, in a pool with per_holder); or one row without claim_id, with what is available: insufficient, busy, limit_reached, not_open, closed, paused, rate_limited (with retry_after, as for claim_next).
 Errors: 22023 bad argument, 42704 unknown pool, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
-Locks: one slot of the stock, or several if none has enough, without waiting for any; with a request_id or per_holder, a lock on a hash of it. A retry with the same request_id: the first answer, replayed; without: another claim.';
+Locks: one slot of the stock, or several if none has enough, without waiting for any; with a request_id or per_holder, a lock on a hash of it; with a rate, and without shared_preload_libraries, the row of its limit, before the others. A retry with the same request_id: the first answer, replayed; without: another claim.';
 
 CREATE FUNCTION reservation.charge(account text, amount bigint, request_id text)
-    RETURNS TABLE (status text, claim_id uuid, balance bigint, replayed boolean)
+    RETURNS TABLE (status text, claim_id uuid, balance bigint, replayed boolean, retry_after interval)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_charge';
 COMMENT ON FUNCTION reservation.charge IS 'Takes an amount from an account, which is a counted pool, for good: take and finalize in one claim, whose holder is the account; refund gives it back. balance: afterwards. request_id: makes the call repeatable; NULL: it is not. Waits as take does. The commit is flushed to disk even with synchronous_commit off.
-Status: charged; or without claim_id: insufficient, busy, limit_reached, not_open, closed, paused.
+Status: charged; or without claim_id: insufficient, busy, limit_reached, not_open, closed, paused, rate_limited (with retry_after, as for claim_next).
 Errors: 22023 bad argument, 42704 unknown account, 42809 a numbered pool, RS001 request_id used with other arguments, 25006 read-only.
 Locks: as for take. A retry with the same request_id: the first answer, replayed.';
 
@@ -1007,6 +1046,14 @@ Status: swept, with the number of holds.
 Errors: 22023 bad argument, 25006 read-only.
 Locks: the claims it ends and the slots it changes, without waiting. A retry sweeps on.';
 
+CREATE FUNCTION reservation.rate_limit(key text, burst integer, period interval, cost integer DEFAULT 1)
+    RETURNS TABLE (allowed boolean, remaining integer, retry_after interval, reset_after interval)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_rate_limit';
+COMMENT ON FUNCTION reservation.rate_limit IS 'Limits how often something happens (GCRA): at most burst at once, and as many per period after that, evenly. key: whose limit it is, 1 to 1,000 bytes of the application''s choice; with another burst or period it is another limit. period: a year counts 365.25 days, a month 30, a day 24 hours; at most 1,000 years. cost: what this call spends if it is allowed; a refused call spends nothing. remaining: what could be spent now; retry_after: how long until this call would be allowed, zero if it was, NULL if it never can be because its cost is above the burst; reset_after: how long until nothing is spent any more.
+With shared_preload_libraries, what is spent stays spent if the transaction rolls back, and is forgotten at a restart, a crash and a failover. Without, it belongs to the transaction, as any row, survives a restart, and is forgotten at a crash and a failover.
+Errors: 22023 bad argument, 25006 read-only.
+Locks: with shared_preload_libraries none; without, the row of the limit until the transaction ends, for which other calls on it wait. A retry spends again.';
+
 CREATE FUNCTION reservation.verify(pool text DEFAULT NULL)
     RETURNS TABLE (pool text, problem text, expected text, found text, hint text)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_verify';
@@ -1100,7 +1147,8 @@ GRANT SELECT, UPDATE, USAGE ON ALL SEQUENCES IN SCHEMA reservation TO @extowner@
 -- Secrets are for the library alone, which reads them in the name of the tables' owner.
 REVOKE ALL ON reservation.payment_provider FROM @extowner@;
 
--- dump: everything is data of the user, except secrets. The sequences of pools are derived and made again when needed.
+-- dump: everything is data of the user, except secrets. The sequences of pools are derived and made again when needed;
+-- rate limits in use are of this server and this moment.
 
 SELECT pg_catalog.pg_extension_config_dump('reservation.pool_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.pool', '');

@@ -27,7 +27,7 @@ static const char *const claim_grants[] = {
 	" reservation.refunds_due",
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
 	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"
-	" reservation.finalize, reservation.refund, reservation.sweep",
+	" reservation.finalize, reservation.refund, reservation.sweep, reservation.rate_limit",
 	"EXECUTE ON FUNCTION reservation.assign_number, reservation.check_version,"
 	" reservation.finalize_once, reservation.take_stock, reservation.charge_credit",
 	"EXECUTE ON FUNCTION reservation.run_once, reservation.save_response, reservation.cart_add,"

@@ -3,8 +3,8 @@
  *	  Claiming numbered units: the next free ones, or a unit by its number.
  *
  * Order of the checks, for both: arguments; the first answer of this request
- * id; window and pause; per_holder; supply. Whoever is refused gets a row that
- * says why, never an error, and nothing was taken.
+ * id; window and pause; rate limits; per_holder; supply. Whoever is refused gets
+ * a row that says why, never an error, and nothing was taken.
  *
  * Locks: the request id and the (pool, holder) of a limited pool by hash
  * (lock.c), both before anything else; then the unit's row, which never waits.
@@ -28,6 +28,8 @@ typedef struct Order
 	text *request_id; /* NULL: the call is not repeatable */
 	Interval *wait;   /* NULL: the setting */
 	TimestampTz now;  /* once the call has the locks under which it decides */
+
+	Interval *retry_after; /* of a rate limit that refused, else NULL */
 } Order;
 
 /* Columns of the answer */
@@ -42,6 +44,7 @@ enum
 	ANSWER_EXPIRES_AT,
 	ANSWER_AVAILABLE,
 	ANSWER_REPLAYED,
+	ANSWER_RETRY_AFTER,
 	ANSWER_COLUMNS
 };
 
@@ -58,7 +61,8 @@ static void answer_claim(const char *status, const RsvPool *pool, const RsvClaim
 
 /*
  * claim_next(pool text, holder text, count integer, ttl interval, request_id text, wait interval)
- *		-> (status, claim_id, pool, number, label, holder, expires_at, available, replayed)
+ *		-> (status, claim_id, pool, number, label, holder, expires_at, available, replayed,
+ *			retry_after)
  *
  * The lowest free units, all or none. ttl NULL: the pool's hold_ttl; wait NULL:
  * reservation.claim_wait.
@@ -114,6 +118,7 @@ claim(Order *order, RsvAnswer *answer)
 	TimestampTz deadline;
 	bool locked;
 	const char *closed;
+	const char *limited;
 
 	rsv_require_writable(order->function);
 	rsv_pool_find(order->pool_name, &pool);
@@ -130,6 +135,13 @@ claim(Order *order, RsvAnswer *answer)
 		return;
 
 	deadline = rsv_wait_deadline(order->wait, GetCurrentTimestamp());
+	limited = rsv_rate_refusal(&pool, order->holder, deadline, &order->retry_after);
+	if (limited != NULL)
+	{
+		order->now = GetCurrentTimestamp();
+		refuse(order, &pool, limited, -1, answer);
+		return;
+	}
 	locked = rsv_limit_lock(&pool, order->holder, deadline);
 	order->now = GetCurrentTimestamp();
 	closed = rsv_pool_closed(&pool, order->now);
@@ -269,6 +281,8 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 	}
 	values[ANSWER_REPLAYED] = BoolGetDatum(false);
 	nulls[ANSWER_REPLAYED] = false;
+	values[ANSWER_RETRY_AFTER] = IntervalPGetDatum(order->retry_after);
+	nulls[ANSWER_RETRY_AFTER] = order->retry_after == NULL;
 	rsv_answer_row(answer, values, nulls);
 }
 
@@ -291,5 +305,6 @@ answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim, Sna
 	values[ANSWER_EXPIRES_AT] = TimestampTzGetDatum(claim->expires_at);
 	nulls[ANSWER_AVAILABLE] = true;
 	values[ANSWER_REPLAYED] = BoolGetDatum(false);
+	nulls[ANSWER_RETRY_AFTER] = true;
 	rsv_answer_row(answer, values, nulls);
 }

@@ -35,25 +35,33 @@ typedef struct RuleArguments
 	int closes_at;
 	int floor;
 	int ceiling;
+	int holder_rate; /* then its period */
+	int pool_rate;   /* then its period */
 } RuleArguments;
 
-static const RuleArguments create_rules = {4, 5, 8, 9, 6, 7};
-static const RuleArguments alter_rules = {1, 2, 3, 4, 6, 7};
+static const RuleArguments create_rules = {4, 5, 8, 9, 6, 7, 10, 12};
+static const RuleArguments alter_rules = {1, 2, 3, 4, 6, 7, 8, 10};
 
 static void read_definition(FunctionCallInfo fcinfo, RsvPool *pool);
 static void read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool);
+static void read_rate(FunctionCallInfo fcinfo, int argument, const char *what, RsvRule *rule);
 static void check_rules(const RsvPool *pool);
 static bool insert_pool(RsvPool *pool);
 static void require_same(const RsvPool *asked, const RsvPool *there);
 static bool same_interval(const Interval *a, const Interval *b);
+static bool same_rate(const RsvRule *a, const RsvRule *b);
+static void rate_values(const RsvRule *rule, Datum *values, char *nulls);
 
 /*
  * create_pool(pool text, capacity bigint, kind text, first_number integer, hold_ttl interval,
  *			   per_holder integer, floor bigint, ceiling bigint, opens_at timestamptz,
- *			   closes_at timestamptz)
+ *			   closes_at timestamptz, holder_rate integer, holder_period interval,
+ *			   pool_rate integer, pool_period interval)
  *		-> (status, pool, kind, capacity)
  *
- * capacity NULL: an open edition. The same call again: "existing".
+ * capacity NULL: an open edition. holder_rate: claims of one holder per
+ * holder_period; pool_rate: claims of all per pool_period. The same call again:
+ * "existing".
  */
 PG_FUNCTION_INFO_V1(rsv_create_pool);
 Datum
@@ -84,10 +92,13 @@ rsv_create_pool(PG_FUNCTION_ARGS)
 
 /*
  * alter_pool(pool text, hold_ttl interval, per_holder integer, opens_at timestamptz,
- *			  closes_at timestamptz, paused boolean, floor bigint, ceiling bigint)
+ *			  closes_at timestamptz, paused boolean, floor bigint, ceiling bigint,
+ *			  holder_rate integer, holder_period interval, pool_rate integer,
+ *			  pool_period interval)
  *		-> (status, pool)
  *
- * NULL leaves a value as it is. A balance outside a new floor or ceiling: 22023.
+ * NULL leaves a value as it is; a rate of zero ends that limit. A balance outside
+ * a new floor or ceiling: 22023.
  */
 PG_FUNCTION_INFO_V1(rsv_alter_pool);
 Datum
@@ -96,8 +107,8 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	RsvPool pool;
 	RsvAnswer answer;
 	RsvPlanSession session;
-	Datum values[8];
-	char nulls[] = "        ";
+	Datum values[12];
+	char nulls[] = "            ";
 	RsvPool before;
 
 	rsv_answer_begin(&answer, fcinfo);
@@ -117,6 +128,8 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
 	}
 	values[0] = Int32GetDatum(pool.pool_id);
+	rate_values(&pool.holder_rate, &values[8], &nulls[8]);
+	rate_values(&pool.pool_rate, &values[10], &nulls[10]);
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_POOL_ALTER, values, nulls);
 	rsv_plan_end(&session);
@@ -189,6 +202,31 @@ read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool)
 		pool->ceiling = PG_GETARG_INT64(at->ceiling);
 		pool->has_ceiling = true;
 	}
+	read_rate(fcinfo, at->holder_rate, "holder", &pool->holder_rate);
+	read_rate(fcinfo, at->pool_rate, "pool", &pool->pool_rate);
+}
+
+/* Reads a rate and the period after it; a rate of zero is none. */
+static void
+read_rate(FunctionCallInfo fcinfo, int argument, const char *what, RsvRule *rule)
+{
+	int32 burst = rule->burst;
+	Interval *period = rule->period;
+
+	if (!PG_ARGISNULL(argument))
+		burst = rsv_argument_int32(fcinfo, argument, psprintf("%s_rate", what), 0, PG_INT32_MAX);
+	if (!PG_ARGISNULL(argument + 1))
+		period = PG_GETARG_INTERVAL_P(argument + 1);
+	if (burst == 0 && PG_ARGISNULL(argument + 1))
+		*rule = (RsvRule) {0};
+	else if (burst == 0 || period == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s_rate and %s_period need each other", what, what),
+				 errhint("Pass both, such as 5 and '1 minute', or a %s_rate of 0 alone for none.",
+						 what)));
+	else
+		rsv_rate_set(rule, burst, period, psprintf("%s_period", what));
 }
 
 /* Do the rules of a pool fit together? */
@@ -228,8 +266,12 @@ insert_pool(RsvPool *pool)
 		Int64GetDatum(pool->ceiling),
 		TimestampTzGetDatum(pool->opens_at),
 		TimestampTzGetDatum(pool->closes_at),
+		(Datum) 0, /* holder_rate, */
+		(Datum) 0, /* its period, */
+		(Datum) 0, /* pool_rate, */
+		(Datum) 0, /* its period: rate_values */
 	};
-	char nulls[] = "          ";
+	char nulls[] = "              ";
 	bool inserted;
 	bool isnull;
 
@@ -239,6 +281,8 @@ insert_pool(RsvPool *pool)
 	nulls[7] = pool->has_ceiling ? ' ' : 'n';
 	nulls[8] = TIMESTAMP_IS_NOBEGIN(pool->opens_at) ? 'n' : ' ';
 	nulls[9] = TIMESTAMP_IS_NOEND(pool->closes_at) ? 'n' : ' ';
+	rate_values(&pool->holder_rate, &values[10], &nulls[10]);
+	rate_values(&pool->pool_rate, &values[12], &nulls[12]);
 
 	rsv_plan_begin(&session);
 	inserted = rsv_plan_run(RSV_PLAN_POOL_INSERT, values, nulls) == 1;
@@ -287,6 +331,10 @@ require_same(const RsvPool *asked, const RsvPool *there)
 		differs = "opens_at";
 	else if (asked->closes_at != there->closes_at)
 		differs = "closes_at";
+	else if (!same_rate(&asked->holder_rate, &there->holder_rate))
+		differs = "holder_rate";
+	else if (!same_rate(&asked->pool_rate, &there->pool_rate))
+		differs = "pool_rate";
 	if (differs != NULL)
 		ereport(
 			ERROR,
@@ -303,4 +351,19 @@ same_interval(const Interval *a, const Interval *b)
 		return a == b;
 	return DatumGetBool(DirectFunctionCall2(interval_eq, IntervalPGetDatum((Interval *) a),
 											IntervalPGetDatum((Interval *) b)));
+}
+
+static bool
+same_rate(const RsvRule *a, const RsvRule *b)
+{
+	return a->burst == b->burst && a->period_us == b->period_us;
+}
+
+/* The columns of a rate: both or none. */
+static void
+rate_values(const RsvRule *rule, Datum *values, char *nulls)
+{
+	values[0] = Int32GetDatum(rule->burst);
+	values[1] = IntervalPGetDatum(rule->period);
+	nulls[0] = nulls[1] = rule->burst == 0 ? 'n' : ' ';
 }

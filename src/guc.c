@@ -15,6 +15,7 @@
 int rsv_hold_ttl_s = 600;
 int rsv_claim_wait_ms = 2000;
 int rsv_hint_pools = 1024;
+int rsv_rate_keys = 65536;
 
 void
 rsv_guc_init(void)
@@ -32,9 +33,15 @@ rsv_guc_init(void)
 							"As many calls can take from one pool without waiting for each other.",
 							&rsv_stock_slots, 64, 2, 1024, PGC_USERSET, 0, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
+	{
 		DefineCustomIntVariable("reservation.hint_pools",
 								"How many pools have their hints in shared memory.",
 								"The others are as right, and slower.", &rsv_hint_pools, 1024, 8,
 								1024 * 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+		DefineCustomIntVariable(
+			"reservation.rate_keys", "How many rate limits are kept in shared memory.",
+			"With more in use at once, those that are idle first are forgotten.", &rsv_rate_keys,
+			65536, 16, 64 * 1024 * 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	}
 	MarkGUCPrefixReserved("reservation");
 }

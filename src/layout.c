@@ -35,12 +35,13 @@ typedef struct IndexName
 } IndexName;
 
 static RsvTableInfo tables[] = {
-	[RSV_POOL] = {"pool", 16},
+	[RSV_POOL] = {"pool", 20},
 	[RSV_AVAILABLE] = {"available", 2},
 	[RSV_UNIT] = {"unit", 4},
 	[RSV_STOCK] = {"stock", 4},
 	[RSV_CLAIM] = {"claim", 13},
 	[RSV_REQUEST] = {"request", 6},
+	[RSV_RATE] = {"rate", 5},
 	[RSV_OPERATION] = {"operation", 5},
 	[RSV_PROVIDER] = {"payment_provider", 3},
 	[RSV_CHECKOUT] = {"checkout", 14},
@@ -61,6 +62,7 @@ static IndexName indexes[] = {
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
 	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
 	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
+	[RSV_RATE_PKEY] = {"rate_pkey", RSV_RATE},
 	[RSV_OPERATION_PKEY] = {"operation_pkey", RSV_OPERATION},
 	[RSV_PROVIDER_PKEY] = {"payment_provider_pkey", RSV_PROVIDER},
 	[RSV_CHECKOUT_PKEY] = {"checkout_pkey", RSV_CHECKOUT},

@@ -24,7 +24,7 @@
 
 #include "reservation.h"
 
-#define RSV_PLAN_ARGUMENTS_MAX 10
+#define RSV_PLAN_ARGUMENTS_MAX 14
 
 typedef struct PlanInfo
 {
@@ -40,12 +40,12 @@ static PlanInfo plans[RSV_PLANS] = {
 		{
 			.text = "INSERT INTO reservation.pool"
 					" (pool, kind, capacity, first_number, hold_ttl, per_holder, floor, ceiling,"
-					" opens_at, closes_at)"
-					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+					" opens_at, closes_at, holder_rate, holder_period, pool_rate, pool_period)"
+					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 					" ON CONFLICT (pool) WHERE dropped_at IS NULL DO NOTHING"
 					" RETURNING pool_id",
 			.types = {TEXTOID, TEXTOID, INT8OID, INT4OID, INTERVALOID, INT4OID, INT8OID, INT8OID,
-					  TIMESTAMPTZOID, TIMESTAMPTZOID},
+					  TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, INT4OID, INTERVALOID},
 		},
 	[RSV_PLAN_POOL_LOCK] =
 		{
@@ -59,11 +59,12 @@ static PlanInfo plans[RSV_PLANS] = {
 					" hold_ttl = coalesce($2, hold_ttl), per_holder = coalesce($3, per_holder),"
 					" opens_at = coalesce($4, opens_at), closes_at = coalesce($5, closes_at),"
 					" paused = coalesce($6, paused), floor = coalesce($7, floor),"
-					" ceiling = coalesce($8, ceiling)"
+					" ceiling = coalesce($8, ceiling),"
+					" holder_rate = $9, holder_period = $10, pool_rate = $11, pool_period = $12"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1",
 			.types = {INT4OID, INTERVALOID, INT4OID, TIMESTAMPTZOID,
 					  TIMESTAMPTZOID, /* the window */
-					  BOOLOID, INT8OID, INT8OID},
+					  BOOLOID, INT8OID, INT8OID, INT4OID, INTERVALOID, INT4OID, INTERVALOID},
 		},
 	[RSV_PLAN_CLAIMS_LIMIT] =
 		{

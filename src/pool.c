@@ -44,6 +44,10 @@ enum
 	POOL_PAUSED,
 	POOL_CREATED_AT,
 	POOL_DROPPED_AT,
+	POOL_HOLDER_RATE,
+	POOL_HOLDER_PERIOD,
+	POOL_POOL_RATE,
+	POOL_POOL_PERIOD,
 	POOL_COLUMNS
 };
 
@@ -63,6 +67,8 @@ static ItemPointer place_of(const void *key, Size size);
 static bool pool_from_place(ItemPointer place, RsvPool *pool);
 static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
+static void rule_from_row(const Datum *values, const bool *nulls, int rate, int period,
+						  RsvRule *rule);
 
 /*
  * add_units(pool text, count integer, labels text[], attributes jsonb[])
@@ -433,4 +439,16 @@ pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
 		nulls[POOL_CLOSES_AT] ? DT_NOEND : DatumGetTimestampTz(values[POOL_CLOSES_AT]);
 	pool->paused = DatumGetBool(values[POOL_PAUSED]);
 	pool->dropped = !nulls[POOL_DROPPED_AT];
+	rule_from_row(values, nulls, POOL_HOLDER_RATE, POOL_HOLDER_PERIOD, &pool->holder_rate);
+	rule_from_row(values, nulls, POOL_POOL_RATE, POOL_POOL_PERIOD, &pool->pool_rate);
+}
+
+static void
+rule_from_row(const Datum *values, const bool *nulls, int rate, int period, RsvRule *rule)
+{
+	if (nulls[rate] || nulls[period])
+		return;
+	rule->period = palloc(sizeof(Interval));
+	*rule->period = *DatumGetIntervalP(values[period]);
+	rsv_rate_set(rule, DatumGetInt32(values[rate]), rule->period, "the period of a rate");
 }

@@ -25,6 +25,7 @@ _PG_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		rsv_marks_init();
+		rsv_cell_init();
 		rsv_touch_init();
 	}
 }

@@ -39,6 +39,14 @@
 #define RSV_PAYLOAD_BYTES_MAX   (1024 * 1024)
 #define RSV_SIGNATURE_BYTES_MAX 4096
 
+/* How often: so many at once, and as many per period after that. */
+typedef struct RsvRule
+{
+	int32 burst; /* 0: no limit */
+	int64 period_us;
+	Interval *period; /* as it was given, where that matters */
+} RsvRule;
+
 /* A pool, as of the moment it was read. */
 typedef struct RsvPool
 {
@@ -59,6 +67,8 @@ typedef struct RsvPool
 	TimestampTz closes_at; /* DT_NOEND if none */
 	bool paused;
 	bool dropped;
+	RsvRule holder_rate; /* claims of one holder */
+	RsvRule pool_rate;   /* claims of all */
 } RsvPool;
 
 typedef enum RsvState
@@ -193,6 +203,7 @@ typedef struct RsvInFlight
 extern int rsv_hold_ttl_s;
 extern int rsv_claim_wait_ms;
 extern int rsv_hint_pools;
+extern int rsv_rate_keys;
 extern void rsv_guc_init(void);
 
 /* trigger.c: the trigger protocol; trigger.h has what its rooms share */
@@ -243,6 +254,7 @@ typedef enum RsvTable
 	RSV_STOCK,
 	RSV_CLAIM,
 	RSV_REQUEST,
+	RSV_RATE,
 	RSV_OPERATION,
 	RSV_PROVIDER,
 	RSV_CHECKOUT,
@@ -264,6 +276,7 @@ typedef enum RsvIndex
 	RSV_CLAIM_EXPIRY,
 	RSV_CLAIM_HOLDER,
 	RSV_REQUEST_PKEY,
+	RSV_RATE_PKEY,
 	RSV_OPERATION_PKEY,
 	RSV_PROVIDER_PKEY,
 	RSV_CHECKOUT_PKEY,
@@ -377,6 +390,7 @@ typedef enum RsvLockSpace
 	RSV_LOCK_REQUEST,
 	RSV_LOCK_HOLDER,
 	RSV_LOCK_SEQUENCE,
+	RSV_LOCK_RATE,
 	RSV_LOCK_OPERATION,
 	RSV_LOCK_CART,
 	RSV_LOCK_PAYMENT,
@@ -636,6 +650,14 @@ extern void rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_id
 /* refund.c: finalized claims taken back */
 extern void rsv_claim_rename(const pg_uuid_t *claim_id, text *holder);
 extern void rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity);
+
+/* cell.c: meters of rate limits in shared memory */
+extern void rsv_cell_init(void);
+
+/* rate.c: how often */
+extern void rsv_rate_set(RsvRule *rule, int32 burst, Interval *period, const char *what);
+extern const char *rsv_rate_refusal(const RsvPool *pool, const text *holder, TimestampTz deadline,
+									Interval **retry_after);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest

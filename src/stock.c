@@ -3,8 +3,8 @@
  *	  Taking from counted pools: take, and charge, which also finalizes.
  *
  * Order of the checks, for both: arguments; the first answer of this request
- * id; window and pause; per_holder; stock. Whoever is refused gets a row that
- * says why, never an error, and nothing was taken.
+ * id; window and pause; rate limits; per_holder; stock. Whoever is refused gets
+ * a row that says why, never an error, and nothing was taken.
  *
  * Locks: the request id and the (pool, holder) of a limited pool by hash
  * (lock.c), both before anything else; then slots (slot.c).
@@ -29,6 +29,8 @@ typedef struct Order
 	text *request_id; /* NULL: the call is not repeatable */
 	Interval *wait;   /* NULL: the setting */
 	TimestampTz now;  /* once the call has the locks under which it decides */
+
+	Interval *retry_after; /* of a rate limit that refused, else NULL */
 } Order;
 
 /* Columns of the answer of take */
@@ -42,6 +44,7 @@ enum
 	ANSWER_EXPIRES_AT,
 	ANSWER_AVAILABLE,
 	ANSWER_REPLAYED,
+	ANSWER_RETRY_AFTER,
 	ANSWER_COLUMNS
 };
 
@@ -53,12 +56,12 @@ static void refuse(const Order *order, const RsvPool *pool, const char *status, 
 				   RsvAnswer *answer);
 static void answer_claim(const Order *order, const char *status, const RsvPool *pool,
 						 const RsvClaim *claim, RsvAnswer *answer);
-static void answer_charge(const char *status, const RsvPool *pool, const RsvClaim *claim,
-						  int64 available, RsvAnswer *answer);
+static void answer_charge(const Order *order, const char *status, const RsvPool *pool,
+						  const RsvClaim *claim, int64 available, RsvAnswer *answer);
 
 /*
  * take(pool text, holder text, quantity bigint, ttl interval, request_id text, wait interval)
- *		-> (status, claim_id, pool, quantity, holder, expires_at, available, replayed)
+ *		-> (status, claim_id, pool, quantity, holder, expires_at, available, replayed, retry_after)
  *
  * All of the quantity or nothing. ttl NULL: the pool's hold_ttl; wait NULL:
  * reservation.claim_wait.
@@ -83,7 +86,7 @@ rsv_take(PG_FUNCTION_ARGS)
 
 /*
  * charge(account text, amount bigint, request_id text)
- *		-> (status, claim_id, balance, replayed)
+ *		-> (status, claim_id, balance, replayed, retry_after)
  *
  * Takes and finalizes in one claim, whose holder is the account itself.
  * request_id NULL: the call is not repeatable.
@@ -111,6 +114,7 @@ order(Order *order, RsvAnswer *answer)
 	TimestampTz deadline;
 	bool locked;
 	const char *closed;
+	const char *limited;
 
 	rsv_require_writable(order->function);
 	rsv_pool_find(order->pool_name, &pool);
@@ -125,6 +129,13 @@ order(Order *order, RsvAnswer *answer)
 		return;
 
 	deadline = rsv_wait_deadline(order->wait, GetCurrentTimestamp());
+	limited = rsv_rate_refusal(&pool, order->holder, deadline, &order->retry_after);
+	if (limited != NULL)
+	{
+		order->now = GetCurrentTimestamp();
+		refuse(order, &pool, limited, -1, answer);
+		return;
+	}
 	locked = rsv_limit_lock(&pool, order->holder, deadline);
 	order->now = GetCurrentTimestamp();
 	closed = rsv_pool_closed(&pool, order->now);
@@ -210,7 +221,7 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 		available = rsv_slot_available(pool, order->now);
 	if (order->charge)
 	{
-		answer_charge(status, pool, NULL, available, answer);
+		answer_charge(order, status, pool, NULL, available, answer);
 		return;
 	}
 	memset(nulls, true, sizeof(nulls));
@@ -226,6 +237,8 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 	nulls[ANSWER_AVAILABLE] = false;
 	values[ANSWER_REPLAYED] = BoolGetDatum(false);
 	nulls[ANSWER_REPLAYED] = false;
+	values[ANSWER_RETRY_AFTER] = IntervalPGetDatum(order->retry_after);
+	nulls[ANSWER_RETRY_AFTER] = order->retry_after == NULL;
 	rsv_answer_row(answer, values, nulls);
 }
 
@@ -239,7 +252,7 @@ answer_claim(const Order *order, const char *status, const RsvPool *pool, const 
 
 	if (order->charge)
 	{
-		answer_charge(status, pool, claim, rsv_slot_available(pool, order->now), answer);
+		answer_charge(order, status, pool, claim, rsv_slot_available(pool, order->now), answer);
 		return;
 	}
 	values[ANSWER_STATUS] = CStringGetTextDatum(status);
@@ -250,16 +263,18 @@ answer_claim(const Order *order, const char *status, const RsvPool *pool, const 
 	values[ANSWER_EXPIRES_AT] = TimestampTzGetDatum(claim->expires_at);
 	nulls[ANSWER_AVAILABLE] = true;
 	values[ANSWER_REPLAYED] = BoolGetDatum(false);
+	nulls[ANSWER_RETRY_AFTER] = true;
 	rsv_answer_row(answer, values, nulls);
 }
 
 static void
-answer_charge(const char *status, const RsvPool *pool, const RsvClaim *claim, int64 available,
-			  RsvAnswer *answer)
+answer_charge(const Order *order, const char *status, const RsvPool *pool, const RsvClaim *claim,
+			  int64 available, RsvAnswer *answer)
 {
 	rsv_answer_row(answer,
 				   (Datum[]) {CStringGetTextDatum(status),
 							  claim == NULL ? (Datum) 0 : UUIDPGetDatum(&claim->claim_id),
-							  Int64GetDatum(available + pool->floor), BoolGetDatum(false)},
-				   (bool[]) {false, claim == NULL, false, false});
+							  Int64GetDatum(available + pool->floor), BoolGetDatum(false),
+							  IntervalPGetDatum(order->retry_after)},
+				   (bool[]) {false, claim == NULL, false, false, order->retry_after == NULL});
 }

@@ -39,6 +39,7 @@ INSERT INTO misuse SELECT '22023', unnest(ARRAY[
     $$set_payment_provider('v', 'md5', 'x')$$, $$set_payment_provider('v', 'stripe', '')$$,
     $$record_payment(NULL, 'v', 'i', 1, 'EUR', 'x', 'y')$$, $$finalize_checkout(NULL)$$, $$cancel_checkout(NULL)$$,
     $$settle_refund(NULL, 'r')$$, $$settle_refund(gen_random_uuid(), NULL)$$,
+    $$rate_limit(NULL, 1, '1 s')$$, $$rate_limit('k', NULL, '1 s')$$, $$rate_limit('k', 1, NULL)$$, $$rate_limit('k', 1, '1 s', NULL)$$,
     $$sweep(NULL)$$, $$grant_access(NULL, 'read')$$, $$grant_access(current_user::regrole, NULL)$$]);
 -- a name that is empty, or longer than 1,000 bytes
 INSERT INTO misuse SELECT '22023', replace(call, '$1', name) FROM
@@ -48,7 +49,8 @@ INSERT INTO misuse SELECT '22023', replace(call, '$1', name) FROM
         $$claim_unit($1, 1, 'h')$$, $$claim_unit('p', 1, $1)$$, $$claim_unit('p', 1, 'h', request_id => $1)$$,
         $$take($1, 'h')$$, $$take('counted', $1)$$, $$take('counted', 'h', request_id => $1)$$, $$charge($1, 1, 'c')$$,
         $$charge('counted', 1, $1)$$, $$adjust($1, 1)$$, $$adjust('counted', 1, $1)$$, $$adjust('counted', 1, 'a', $1)$$,
-        $$account_entries($1)$$, $$refund(pg_temp.sale(), request_id => $1)$$, $$verify($1)$$, $$add_units('p', labels => ARRAY[$1])$$]) call;
+        $$account_entries($1)$$, $$refund(pg_temp.sale(), request_id => $1)$$, $$verify($1)$$, $$add_units('p', labels => ARRAY[$1])$$,
+        $$rate_limit($1, 1, '1 s')$$]) call;
 -- numbers and intervals that make no sense
 INSERT INTO misuse SELECT '22023', replace(call, '$1', value) FROM
     unnest(ARRAY['0', '-1', '-2147483648', '2147483647']) value,
@@ -62,6 +64,10 @@ INSERT INTO misuse SELECT '22023', replace(call, '$1', value) FROM
     unnest(ARRAY[$$create_pool('x', 1, hold_ttl => '$1')$$, $$alter_pool('p', hold_ttl => '$1')$$, $$extend(pg_temp.hold(), '$1')$$,
         $$claim_next('p', 'h', ttl => '$1')$$, $$claim_unit('p', 3, 'h', ttl => '$1')$$]) call;
 INSERT INTO misuse SELECT '22023', unnest(ARRAY[
+    $$rate_limit('k', 0, '1 s')$$, $$rate_limit('k', -1, '1 s')$$, $$rate_limit('k', 1, '1 s', 0)$$, $$rate_limit('k', 1, '1 s', -1)$$,
+    $$rate_limit('k', 1, '0')$$, $$rate_limit('k', 1, '-1 s')$$, $$rate_limit('k', 1, '1001 years')$$,
+    $$create_pool('x', 1, holder_rate => 1)$$, $$create_pool('x', 1, pool_rate => -1, pool_period => '1 s')$$,
+    $$alter_pool('p', holder_period => '1 s')$$, $$alter_pool('p', pool_rate => 1, pool_period => '0')$$,
     $$claim_next('p', 'h', wait => '-1 second')$$, $$claim_unit('p', 3, 'h', wait => '-1 second')$$,
     $$take('counted', 'h', wait => '-1 second')$$, $$take('counted', 'h', ttl => '0')$$, $$adjust('counted', 0)$$,
     $$adjust('counted', -9223372036854775808)$$, $$adjust('counted', 9223372036854775807)$$, $$alter_pool('counted', floor => 4)$$,
@@ -120,7 +126,8 @@ FROM unnest(ARRAY[$$create_pool('x', 1)$$, $$alter_pool('p')$$, $$add_units('p',
     $$run_once('s', 'r')$$, $$save_response('s', 'r', '1')$$, $$cart_add('c', 'p')$$, $$cart_set('c', 'p', 1)$$, $$cart_merge('c', 'd')$$,
     $$checkout('c', 'h', '[{"pool": "p"}]')$$, $$checkout_cart('c', 'c', 'h')$$, $$set_payment_provider('v', 'stripe', 'x')$$,
     $$record_payment(gen_random_uuid(), 'v', 'i', 1, 'EUR', 'x', 'y')$$, $$finalize_checkout(gen_random_uuid())$$, $$cancel_checkout(gen_random_uuid())$$,
-    $$settle_refund(gen_random_uuid(), 'r')$$, $$refund(pg_temp.sale())$$, $$sweep()$$, $$grant_access(current_user::regrole, 'read')$$]) call;
+    $$settle_refund(gen_random_uuid(), 'r')$$, $$refund(pg_temp.sale())$$, $$sweep()$$, $$rate_limit('k', 1, '1 s')$$,
+    $$grant_access(current_user::regrole, 'read')$$]) call;
 SELECT lives_ok('SELECT FROM reservation.' || call, 'read-only: ' || call)
 FROM unnest(ARRAY[$$version()$$, $$availability('{p}')$$, $$verify()$$, $$verify('p')$$, $$pool_status$$, $$units$$, $$claims$$, $$cart_lines('c')$$, $$checkouts$$,
     $$payments$$, $$refunds_due$$]) call;

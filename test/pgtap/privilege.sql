@@ -22,11 +22,11 @@ SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
 SELECT is(pg_temp.functions('rsv_read'), '{availability,stats_by_id,verify,version}', 'read: functions');
 SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availability,cancel_checkout,cart_add,cart_lines,cart_merge,cart_set,'
     'charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,extend,finalize,finalize_checkout,finalize_once,'
-    'record_payment,refund,release,run_once,save_response,settle_refund,stats_by_id,sweep,take,take_stock,verify,version}',
+    'rate_limit,record_payment,refund,release,run_once,save_response,settle_refund,stats_by_id,sweep,take,take_stock,verify,version}',
     'claim: functions');
 SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,assign_number,availability,cancel_checkout,cart_add,cart_lines,'
     'cart_merge,cart_set,charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,'
-    'finalize_checkout,finalize_once,grant_access,record_payment,refund,release,reset_stats,run_once,save_response,set_payment_provider,'
+    'finalize_checkout,finalize_once,grant_access,rate_limit,record_payment,refund,release,reset_stats,run_once,save_response,set_payment_provider,'
     'settle_refund,stats_by_id,sweep,take,take_stock,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{pool_status,stats,units}', 'read: may read');

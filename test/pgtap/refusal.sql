@@ -32,6 +32,14 @@ SELECT pg_temp.refused($$claim_next('p', 'cem')$$, 'sold_out', 0);
 SELECT pg_temp.refused($$claim_next('p', 'cem', request_id => 'r', wait => '0')$$, 'sold_out', 0);
 SELECT pg_temp.refused($$claim_unit('p', 1, 'cem')$$, 'taken', 0);
 
+SELECT reservation.create_pool('rated', 3, holder_rate => 1, holder_period => '1000 days');
+SELECT reservation.claim_next('rated', 'ann');
+SELECT pg_temp.refused($$claim_next('rated', 'ann')$$, 'rate_limited', 2);
+SELECT pg_temp.refused($$claim_unit('rated', 3, 'ann')$$, 'rate_limited', 2);
+SELECT ok(retry_after BETWEEN '999 days' AND '1000 days', 'with a time to come back') FROM reservation.claim_next('rated', 'ann');
+SELECT results_eq($$SELECT allowed, retry_after FROM reservation.rate_limit('k', 1, '1 s', 2)$$,
+    $$VALUES (false, NULL::interval)$$, 'what can never be allowed has no time to come back');
+
 SELECT results_eq($$SELECT status, number, available, replayed FROM reservation.claim_next('p', 'ann', 2)$$,
     $$VALUES ('limit_reached', NULL::integer, 0::bigint, false)$$, 'one hold of one''s own is not two');
 SELECT is(status, 'in_use', 'a pool with claims') FROM reservation.drop_pool('p');
@@ -55,6 +63,11 @@ FROM (VALUES ('stock early', 1, 'not_open', 5), ('stock closed', 1, 'closed', 5)
 SELECT results_eq(format('SELECT status, delta, balance, replayed FROM reservation.adjust(%L, %s)', 'stock', delta),
     format('VALUES (%L, %s::bigint, 2::bigint, false)', status, delta), status || ' of an adjustment')
 FROM (VALUES (-3, 'insufficient'), (5, 'over_ceiling')) a (delta, status);
+SELECT reservation.create_pool('stock rated', 5, 'counted', pool_rate => 1, pool_period => '1000 days');
+SELECT reservation.take('stock rated', 'ann');
+SELECT pg_temp.refused($$take('stock rated', 'bob')$$, 'rate_limited', 4);
+SELECT results_eq($$SELECT status, claim_id, balance, retry_after BETWEEN '999 days' AND '1000 days' FROM reservation.charge('stock rated', 1, NULL)$$,
+    $$VALUES ('rate_limited', NULL::uuid, 4::bigint, true)$$, 'rate_limited of a charge');
 SELECT is(status, 'over_ceiling', 'units above the ceiling') FROM reservation.add_units('stock', 5);
 
 -- settling

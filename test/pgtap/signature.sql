@@ -10,13 +10,17 @@ INSERT INTO door VALUES
     'pool text, capacity bigint DEFAULT NULL::bigint, kind text DEFAULT ''numbered''::text, first_number integer DEFAULT 1, '
     'hold_ttl interval DEFAULT NULL::interval, per_holder integer DEFAULT NULL::integer, floor bigint DEFAULT 0, '
     'ceiling bigint DEFAULT NULL::bigint, opens_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
-    'closes_at timestamp with time zone DEFAULT NULL::timestamp with time zone',
+    'closes_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+    'holder_rate integer DEFAULT NULL::integer, holder_period interval DEFAULT NULL::interval, '
+    'pool_rate integer DEFAULT NULL::integer, pool_period interval DEFAULT NULL::interval',
     'TABLE(status text, pool text, kind text, capacity bigint)', 'v', true),
 ('alter_pool',
     'pool text, hold_ttl interval DEFAULT NULL::interval, per_holder integer DEFAULT NULL::integer, '
     'opens_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
     'closes_at timestamp with time zone DEFAULT NULL::timestamp with time zone, paused boolean DEFAULT NULL::boolean, '
-    'floor bigint DEFAULT NULL::bigint, ceiling bigint DEFAULT NULL::bigint',
+    'floor bigint DEFAULT NULL::bigint, ceiling bigint DEFAULT NULL::bigint, '
+    'holder_rate integer DEFAULT NULL::integer, holder_period interval DEFAULT NULL::interval, '
+    'pool_rate integer DEFAULT NULL::integer, pool_period interval DEFAULT NULL::interval',
     'TABLE(status text, pool text)', 'v', true),
 ('add_units',
     'pool text, count integer DEFAULT NULL::integer, labels text[] DEFAULT NULL::text[], attributes jsonb[] DEFAULT NULL::jsonb[]',
@@ -28,19 +32,19 @@ INSERT INTO door VALUES
     'pool text, holder text, count integer DEFAULT 1, ttl interval DEFAULT NULL::interval, request_id text DEFAULT NULL::text, '
     'wait interval DEFAULT NULL::interval',
     'TABLE(status text, claim_id uuid, pool text, number integer, label text, holder text, '
-    'expires_at timestamp with time zone, available bigint, replayed boolean)', 'v', true),
+    'expires_at timestamp with time zone, available bigint, replayed boolean, retry_after interval)', 'v', true),
 ('claim_unit',
     'pool text, number integer, holder text, ttl interval DEFAULT NULL::interval, request_id text DEFAULT NULL::text, '
     'wait interval DEFAULT NULL::interval',
     'TABLE(status text, claim_id uuid, pool text, number integer, label text, holder text, '
-    'expires_at timestamp with time zone, available bigint, replayed boolean)', 'v', true),
+    'expires_at timestamp with time zone, available bigint, replayed boolean, retry_after interval)', 'v', true),
 ('take',
     'pool text, holder text, quantity bigint DEFAULT 1, ttl interval DEFAULT NULL::interval, request_id text DEFAULT NULL::text, '
     'wait interval DEFAULT NULL::interval',
     'TABLE(status text, claim_id uuid, pool text, quantity bigint, holder text, '
-    'expires_at timestamp with time zone, available bigint, replayed boolean)', 'v', true),
+    'expires_at timestamp with time zone, available bigint, replayed boolean, retry_after interval)', 'v', true),
 ('charge', 'account text, amount bigint, request_id text',
-    'TABLE(status text, claim_id uuid, balance bigint, replayed boolean)', 'v', true),
+    'TABLE(status text, claim_id uuid, balance bigint, replayed boolean, retry_after interval)', 'v', true),
 ('adjust', 'pool text, delta bigint, request_id text DEFAULT NULL::text, reason text DEFAULT NULL::text',
     'TABLE(status text, pool text, delta bigint, balance bigint, replayed boolean)', 'v', true),
 ('account_entries', 'account text',
@@ -84,6 +88,8 @@ INSERT INTO door VALUES
 ('settle_refund', 'checkout_id uuid, reference text, provider text DEFAULT NULL::text, payment_id text DEFAULT NULL::text',
     'TABLE(status text, checkout_id uuid, replayed boolean)', 'v', true),
 ('sweep', 'max integer DEFAULT 1000', 'TABLE(status text, lapsed integer)', 'v', true),
+('rate_limit', 'key text, burst integer, period interval, cost integer DEFAULT 1',
+    'TABLE(allowed boolean, remaining integer, retry_after interval, reset_after interval)', 'v', false),
 ('verify', 'pool text DEFAULT NULL::text', 'TABLE(pool text, problem text, expected text, found text, hint text)', 'v', false),
 ('grant_access', 'role regrole, level text', 'TABLE(status text, role regrole, level text)', 'v', true);
 
@@ -127,7 +133,7 @@ WHERE changes;
 -- what answers with one row says so to the planner: several calls in one statement are not taken for millions of rows
 SELECT is(prorows, 1::real, name || ' is planned as one row')
 FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace
-WHERE name ~ 'checkout|cart_(add|set|merge)|once|response|payment|settle_refund';
+WHERE name ~ 'checkout|cart_(add|set|merge)|once|response|payment|settle_refund|rate_limit';
 
 -- names become JSON keys
 SELECT ok(n ~ '^[a-z]+(_[a-z]+)*$', name || ': ' || n || ' is a clean name')
@@ -144,10 +150,12 @@ BEGIN
 END
 $$;
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.create_pool(pool => 'p', capacity => 9, kind => 'numbered', first_number => 1,
-    hold_ttl => '1 hour', per_holder => 9, floor => 0, ceiling => NULL, opens_at => '2020-01-01', closes_at => 'infinity')$$),
+    hold_ttl => '1 hour', per_holder => 9, floor => 0, ceiling => NULL, opens_at => '2020-01-01', closes_at => 'infinity',
+    holder_rate => 9, holder_period => '1 s', pool_rate => 9, pool_period => '1 s')$$),
     'status,pool,kind,capacity', 'create_pool by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.alter_pool(pool => 'p', hold_ttl => '1 hour', per_holder => 9,
-    opens_at => '2020-01-01', closes_at => 'infinity', paused => false, floor => NULL, ceiling => NULL)$$),
+    opens_at => '2020-01-01', closes_at => 'infinity', paused => false, floor => NULL, ceiling => NULL,
+    holder_rate => 9, holder_period => '1 hour', pool_rate => 9, pool_period => '1 hour')$$),
     'status,pool', 'alter_pool by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.add_units(pool => 'p', count => 1, labels => '{A}', attributes => '{"{}"}')$$),
     'status,first_number,last_number', 'add_units by names');
@@ -155,10 +163,10 @@ SELECT is(pg_temp.keys($$SELECT * FROM reservation.availability(pools => '{p}')$
     'pool,kind,capacity,available,held,finalized,state', 'availability by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.claim_next(pool => 'p', holder => 'h', count => 1, ttl => '1 hour',
     request_id => 'r', wait => '0')$$),
-    'status,claim_id,pool,number,label,holder,expires_at,available,replayed', 'claim_next by names');
+    'status,claim_id,pool,number,label,holder,expires_at,available,replayed,retry_after', 'claim_next by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.claim_unit(pool => 'p', number => 5, holder => 'h', ttl => '1 hour',
     request_id => 'r', wait => '0')$$),
-    'status,claim_id,pool,number,label,holder,expires_at,available,replayed', 'claim_unit by names');
+    'status,claim_id,pool,number,label,holder,expires_at,available,replayed,retry_after', 'claim_unit by names');
 SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.extend(claim_id => %L, ttl => '1 hour')$$, claim_id)),
     'status,claim_id,expires_at', 'extend by names') FROM reservation.claims WHERE number = 5;
 SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.finalize(claim_id => %L, quantity => 1)$$, claim_id)),
@@ -193,6 +201,8 @@ SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.cancel_checkout(checko
     'status,checkout_id,replayed', 'cancel_checkout by names') FROM reservation.checkouts WHERE request_id = 'c1';
 SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.settle_refund(checkout_id => %L, reference => 'r', provider => 'v', payment_id => 'i')$$, checkout_id)),
     'status,checkout_id,replayed', 'settle_refund by names') FROM reservation.checkouts WHERE request_id = 'c1';
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.rate_limit(key => 'k', burst => 1, period => '1 s', cost => 1)$$),
+    'allowed,remaining,retry_after,reset_after', 'rate_limit by names');
 SELECT is(pg_temp.keys('SELECT * FROM reservation.sweep(max => 1)'), 'status,lapsed', 'sweep by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.grant_access(role => current_user::regrole, level => 'read')$$),
     'status,role,level', 'grant_access by names');
@@ -208,7 +218,8 @@ $$;
 SELECT is(pg_temp.columns('reservation.pool_status'),
     'pool text, kind text, capacity bigint, available bigint, held bigint, finalized bigint, state text, hold_ttl interval, '
     'per_holder integer, floor bigint, ceiling bigint, opens_at timestamp with time zone, closes_at timestamp with time zone, '
-    'created_at timestamp with time zone', 'columns of pool_status');
+    'created_at timestamp with time zone, holder_rate integer, holder_period interval, pool_rate integer, '
+    'pool_period interval', 'columns of pool_status');
 SELECT is(pg_temp.columns('reservation.claims'),
     'claim_id uuid, pool text, number integer, label text, quantity bigint, holder text, state text, '
     'claimed_at timestamp with time zone, expires_at timestamp with time zone, finalized_at timestamp with time zone, '
@@ -241,7 +252,7 @@ SELECT results_eq($$SELECT name, context, vartype, unit, boot_val, min_val FROM 
         ('reservation.hold_ttl', 'user', 'integer', 's', '600', '1'),
         ('reservation.stock_slots', 'user', 'integer', NULL, '64', '2')$$, 'settings that anybody can change');
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'reservation.%' AND context = 'postmaster'$$,
-    CASE WHEN current_setting('shared_preload_libraries') ~ 'reservation' THEN '{reservation.hint_pools}' ELSE '{}' END::text[],
+    CASE WHEN current_setting('shared_preload_libraries') ~ 'reservation' THEN '{reservation.hint_pools,reservation.rate_keys}' ELSE '{}' END::text[],
     'settings of shared memory, if the library is preloaded');
 SELECT throws_ok('SET reservation.no_such_setting = 1', '42602', NULL, 'no setting by a wrong name');
 

@@ -38,6 +38,7 @@ SELECT * FROM pg_temp.refusal($$release(current_setting('test.hold')::uuid)$$);
 SELECT * FROM pg_temp.refusal($$finalize(current_setting('test.hold')::uuid)$$);
 SELECT * FROM pg_temp.refusal($$refund(current_setting('test.sale')::uuid)$$);
 SELECT * FROM pg_temp.refusal($$sweep()$$);
+SELECT * FROM pg_temp.refusal($$rate_limit('ro', 1, '1 day')$$);
 SELECT * FROM pg_temp.refusal($$grant_access(current_user::regrole, 'read')$$);
 
 SELECT * FROM reservation.availability('{ro}');

@@ -80,6 +80,7 @@ my %writes = (
 	settle_refund => "'$id', 'reference'",
 	run_once => "'scope', 'r'",
 	save_response => "'scope', 'r', '{}'",
+	rate_limit => "'key', 1, '1 day'",
 	grant_access => "'reader', 'read'",
 );
 is( $primary->safe_psql('postgres', <<'EOF'),

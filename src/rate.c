@@ -1,0 +1,224 @@
+/*
+ * rate.c
+ *	  Rate limits: of keys that the application chooses (rate_limit), and of the
+ *	  claims from a pool, by holder and in all (holder_rate, pool_rate).
+ *
+ * The arithmetic is in gcra.c. What is spent is kept in shared memory (cell.c)
+ * where the library is preloaded, else in a table (meter.c). The answers are the
+ * same; what a rollback and a restart do to them is not, see there.
+ *
+ * A limit is a key together with its burst and period: another rule for the same
+ * key is another limit. What is kept of it is 128 bits of SHA-256, with a secret
+ * of the server in front, so that nobody can choose keys that fall together.
+ *
+ * Locks: none in shared memory; in the table, the row of the limit. A claim is
+ * checked before it takes the lock of its holder, or any unit.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "common/cryptohash.h"
+#include "common/int.h"
+#include "common/sha2.h"
+#include "datatype/timestamp.h"
+#include "miscadmin.h"
+
+#include "rate.h"
+
+/* What a key is a key of, so that no two kinds can meet. */
+typedef enum Kind
+{
+	OF_APPLICATION,
+	OF_HOLDER,
+	OF_POOL
+} Kind;
+
+/* All that tells one limit from another, before its key. No padding: it is hashed. */
+typedef struct Scope
+{
+	uint64 server; /* in the table, where all have one secret */
+	int64 period_us;
+	int32 burst;
+	int32 kind;
+	int32 pool_id;
+	Oid database;
+	Oid relation;
+	int32 unused;
+} Scope;
+
+static int64 argument_period(FunctionCallInfo fcinfo, int argument);
+static bool period_in_us(const Interval *period, int64 *us);
+static bool spend_on(RsvSpend *spend, Kind kind, const RsvPool *pool, const text *key,
+					 TimestampTz deadline);
+static void hash_limit(RsvSpend *spend, const uint8 *seed, Size seed_length, const Scope *scope,
+					   const text *key);
+static Interval *interval_of(int64 us);
+
+/*
+ * rate_limit(key text, burst integer, period interval, cost integer)
+ *		-> (allowed, remaining, retry_after, reset_after)
+ *
+ * retry_after is zero if the call was allowed, NULL if it never can be (its cost
+ * is above the burst).
+ */
+PG_FUNCTION_INFO_V1(rsv_rate_limit);
+Datum
+rsv_rate_limit(PG_FUNCTION_ARGS)
+{
+	RsvSpend spend = {.spending = RSV_SPEND};
+	RsvVerdict verdict;
+	RsvAnswer answer;
+	text *key;
+
+	rsv_answer_begin(&answer, fcinfo);
+	key = rsv_argument_name(fcinfo, 0, "key");
+	spend.rule.burst = rsv_argument_int32(fcinfo, 1, "burst", 1, PG_INT32_MAX);
+	spend.rule.period_us = argument_period(fcinfo, 2);
+	spend.cost = rsv_argument_int32(fcinfo, 3, "cost", 1, PG_INT32_MAX);
+	rsv_require_writable("rate_limit");
+	if (spend.cost > spend.rule.burst)
+		spend.spending = RSV_LOOK;
+	(void) spend_on(&spend, OF_APPLICATION, NULL, key, DT_NOEND);
+	rsv_gcra_read(&spend, &verdict);
+	rsv_answer_row(&answer,
+				   (Datum[]) {BoolGetDatum(spend.admitted), Int32GetDatum(verdict.remaining),
+							  IntervalPGetDatum(interval_of(Max(verdict.retry_after_us, 0))),
+							  IntervalPGetDatum(interval_of(verdict.reset_after_us))},
+				   (bool[]) {false, false, verdict.retry_after_us < 0, false});
+	return (Datum) 0;
+}
+
+/* Makes a rule; 22023 if the period is not one that a limit can have. */
+void
+rsv_rate_set(RsvRule *rule, int32 burst, Interval *period, const char *what)
+{
+	Assert(burst > 0);
+	rule->burst = burst;
+	rule->period = period;
+	if (!period_in_us(period, &rule->period_us))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s must be longer than zero, and at most %d years", what, RSV_RATE_YEARS_MAX),
+			 errhint("Pass an interval such as '1 minute'.")));
+}
+
+/*
+ * Do the limits of a pool let this claim through? NULL if they do, else the
+ * status of a refusal. If the limit of the pool refuses, the holder's has spent
+ * nothing. Outside of the window that the pool is on sale nothing is spent, and
+ * the claim will be refused for that.
+ */
+const char *
+rsv_rate_refusal(const RsvPool *pool, const text *holder, TimestampTz deadline,
+				 Interval **retry_after)
+{
+	RsvSpend of_holder = {.spending = RSV_SPEND, .cost = 1, .rule = pool->holder_rate};
+	RsvSpend of_pool = {.spending = RSV_SPEND, .cost = 1, .rule = pool->pool_rate};
+	RsvSpend *refused = NULL;
+	bool decided = true;
+	RsvVerdict verdict;
+
+	if ((pool->holder_rate.burst == 0 && pool->pool_rate.burst == 0) ||
+		rsv_pool_closed(pool, GetCurrentTimestamp()) != NULL)
+		return NULL;
+	if (pool->holder_rate.burst > 0)
+	{
+		decided = spend_on(&of_holder, OF_HOLDER, pool, holder, deadline);
+		refused = of_holder.admitted ? NULL : &of_holder;
+	}
+	if (decided && refused == NULL && pool->pool_rate.burst > 0)
+	{
+		decided = spend_on(&of_pool, OF_POOL, pool, pool->name, deadline);
+		refused = of_pool.admitted ? NULL : &of_pool;
+		if ((refused != NULL || !decided) && pool->holder_rate.burst > 0)
+		{
+			of_holder.spending = RSV_GIVE_BACK;
+			(void) spend_on(&of_holder, OF_HOLDER, pool, holder, deadline);
+		}
+	}
+	if (!decided)
+		return "busy";
+	if (refused == NULL)
+		return NULL;
+	rsv_gcra_read(refused, &verdict);
+	*retry_after = interval_of(verdict.retry_after_us);
+	return "rate_limited";
+}
+
+static int64
+argument_period(FunctionCallInfo fcinfo, int argument)
+{
+	RsvRule rule;
+
+	rsv_argument_required(fcinfo, argument, "period");
+	rsv_rate_set(&rule, 1, PG_GETARG_INTERVAL_P(argument), "period");
+	return rule.period_us;
+}
+
+/* An interval's fixed length, as EXTRACT (epoch) has it: a year has 365.25 days, a month 30. */
+static bool
+period_in_us(const Interval *period, int64 *us)
+{
+	const int64 year_us = SECS_PER_YEAR * USECS_PER_SEC;
+	int64 days = (int64) (period->month % MONTHS_PER_YEAR) * DAYS_PER_MONTH + period->day;
+	int64 years_us;
+
+	return !pg_mul_s64_overflow(period->month / MONTHS_PER_YEAR, year_us, &years_us) &&
+		!pg_mul_s64_overflow(days, USECS_PER_DAY, us) && !pg_add_s64_overflow(*us, years_us, us) &&
+		!pg_add_s64_overflow(*us, period->time, us) && *us > 0 &&
+		*us <= RSV_RATE_YEARS_MAX * year_us;
+}
+
+/* Spends where meters are kept; false if that was not decided by the deadline. */
+static bool
+spend_on(RsvSpend *spend, Kind kind, const RsvPool *pool, const text *key, TimestampTz deadline)
+{
+	Size seed_length;
+	const uint8 *seed = rsv_cell_seed(&seed_length);
+	Scope scope = {
+		.period_us = spend->rule.period_us,
+		.burst = spend->rule.burst,
+		.kind = kind,
+		.pool_id = pool == NULL ? 0 : pool->pool_id,
+	};
+
+	spend->now = GetCurrentTimestamp();
+	if (seed == NULL)
+	{
+		scope.server = GetSystemIdentifier();
+		hash_limit(spend, NULL, 0, &scope, key);
+		return rsv_meter_spend(spend, pool, deadline);
+	}
+	scope.database = MyDatabaseId;
+	scope.relation = rsv_layout_identity();
+	hash_limit(spend, seed, seed_length, &scope, key);
+	rsv_cell_spend(spend);
+	return true;
+}
+
+static void
+hash_limit(RsvSpend *spend, const uint8 *seed, Size seed_length, const Scope *scope,
+		   const text *key)
+{
+	uint8 digest[PG_SHA256_DIGEST_LENGTH];
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+
+	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
+		pg_cryptohash_update(hash, seed, seed_length) < 0 ||
+		pg_cryptohash_update(hash, (const uint8 *) scope, sizeof(Scope)) < 0 ||
+		pg_cryptohash_update(hash, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) < 0 ||
+		pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
+		elog(ERROR, "could not compute SHA-256: %s", pg_cryptohash_error(hash));
+	pg_cryptohash_free(hash);
+	memcpy(spend->digest, digest, RSV_RATE_DIGEST_BYTES);
+}
+
+static Interval *
+interval_of(int64 us)
+{
+	Interval *interval = palloc0(sizeof(Interval));
+
+	interval->time = us;
+	return interval;
+}
