@@ -61,7 +61,8 @@ if (!$aims)
 	@clients = grep { defined $slice{$_}{claim_next} } @clients;
 	die "a chart needs the group claims\n" unless @clients;
 	print join(' ', 'peer', @clients), "\n";
-	foreach my $peer (reverse fastest_first($clients[-1], grep { $group{$_} eq 'claims' } @peers))
+	my @everywhere = grep { my $peer = $_; !grep { !$slice{$_}{$peer} } @clients } @peers;
+	foreach my $peer (reverse fastest_first($clients[-1], grep { $group{$_} eq 'claims' } @everywhere))
 	{
 		my @rates = map { middle($_, $peer, 'per_second') } @clients;
 		print join(' ', $peer, map { sprintf '%.0f "%s"', $_, thousands($_) } @rates), "\n";
