@@ -659,6 +659,10 @@ extern void rsv_rate_set(RsvRule *rule, int32 burst, Interval *period, const cha
 extern const char *rsv_rate_refusal(const RsvPool *pool, const text *holder, TimestampTz deadline,
 									Interval **retry_after);
 
+/* admission.c: whether a holder may claim now */
+extern const char *rsv_admission(const RsvPool *pool, const text *holder, TimestampTz deadline,
+								 TimestampTz *now, Interval **retry_after);
+
 /* request.c: idempotency keys */
 typedef struct RsvRequest
 {

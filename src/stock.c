@@ -112,9 +112,7 @@ order(Order *order, RsvAnswer *answer)
 	RsvPool pool;
 	RsvRequest request;
 	TimestampTz deadline;
-	bool locked;
-	const char *closed;
-	const char *limited;
+	const char *refusal;
 
 	rsv_require_writable(order->function);
 	rsv_pool_find(order->pool_name, &pool);
@@ -129,18 +127,9 @@ order(Order *order, RsvAnswer *answer)
 		return;
 
 	deadline = rsv_wait_deadline(order->wait, GetCurrentTimestamp());
-	limited = rsv_rate_refusal(&pool, order->holder, deadline, &order->retry_after);
-	if (limited != NULL)
-	{
-		order->now = GetCurrentTimestamp();
-		refuse(order, &pool, limited, -1, answer);
-		return;
-	}
-	locked = rsv_limit_lock(&pool, order->holder, deadline);
-	order->now = GetCurrentTimestamp();
-	closed = rsv_pool_closed(&pool, order->now);
-	if (closed != NULL || !locked)
-		refuse(order, &pool, closed != NULL ? closed : "busy", -1, answer);
+	refusal = rsv_admission(&pool, order->holder, deadline, &order->now, &order->retry_after);
+	if (refusal != NULL)
+		refuse(order, &pool, refusal, -1, answer);
 	else if (within_limit(order, &pool, answer))
 		take(order, &pool, deadline, &request, answer);
 }
