@@ -4,6 +4,7 @@
 #   make bench   what a claim costs, beside the ways without this extension
 #   make profile how many instructions a call costs, and where they go
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
+#   make test-clients  the same calls from every driver in docs/clients.md; needs npm's registry
 #   make, make install, make installcheck: as for any extension, against your own server
 
 EXTENSION = reservation
@@ -52,6 +53,9 @@ profile:
 test:
 	test/setup test && test/run $(TIER)
 
+test-clients:
+	test/setup clients && test/run clients
+
 # Unused parameters are allowed: what PostgreSQL calls back has a fixed list of them.
 LINT_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 LINTS = format cppcheck warnings assertions version
@@ -87,4 +91,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench profile test lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench profile test test-clients lint $(addprefix lint-,$(LINTS)) dist
