@@ -58,7 +58,7 @@ test-clients:
 
 # Unused parameters are allowed: what PostgreSQL calls back has a fixed list of them.
 LINT_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
-LINTS = format cppcheck warnings assertions version
+LINTS = format cppcheck warnings assertions version docs
 
 lint: $(addprefix lint-,$(LINTS))
 
@@ -85,6 +85,10 @@ lint-version:
 	@perl -MJSON::PP -0777 -n -e '$$meta = decode_json($$_);' \
 		-e 'exit grep { $$_ ne "$(EXTVERSION)" }' \
 		-e '$$meta->{version}, $$meta->{provides}{reservation}{version}' META.json
+
+lint-docs:
+	@echo "examples in docs/ are the files that they say"
+	@perl test/docs docs/*.md
 
 dist:
 	mkdir -p dist

@@ -3,6 +3,7 @@
 RSV_URL      a database made by ../setup.sql
 RSV_ROUTE    direct or pooled
 RSV_PREPARE  1: with prepared statements
+RSV_MISUSE   the file misuse.tsv
 """
 
 import datetime
@@ -60,7 +61,7 @@ same(shop.claim("print", "bob", "cart-2")["replayed"], True, "which has committe
 
 # ---- misuse
 
-lines = (pathlib.Path(__file__).parent.parent / "misuse.tsv").read_text().splitlines()
+lines = pathlib.Path(os.environ["RSV_MISUSE"]).read_text().splitlines()
 for sqlstate, sql, message, detail, hint in (line.split("\t") for line in lines):
     try:
         found = shop.db.execute(sql).fetchall()
