@@ -3,6 +3,7 @@
 #   make demo    watch it work on a throw-away server; on Debian, installs what is missing
 #   make bench   what a claim costs, beside the ways without this extension
 #   make profile how many instructions a call costs, and where they go
+#   make metrics scrapes monitor/prometheus-sql-exporter.yml with the real exporter
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
 #   make test-clients  the same calls from every driver in docs/clients.md; needs npm's registry
 #   make, make install, make installcheck: as for any extension, against your own server
@@ -16,6 +17,8 @@ PG_CPPFLAGS = -DRESERVATION_VERSION='"$(EXTVERSION)"'
 
 DATA = $(wildcard sql/*--*--*.sql)
 DATA_built = sql/reservation--$(EXTVERSION).sql
+
+DOCS = $(wildcard monitor/*)
 
 # what pg_regress must see come out lies in expected/, at the top
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -49,6 +52,9 @@ bench:
 
 profile:
 	test/setup profile && test/profile
+
+metrics:
+	test/setup metrics && test/metrics
 
 test:
 	test/setup test && test/run $(TIER)
@@ -95,4 +101,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench profile test test-clients lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench profile metrics test test-clients lint $(addprefix lint-,$(LINTS)) dist

@@ -1079,7 +1079,8 @@ Locks: none. A retry resets again.';
 
 CREATE VIEW reservation.stats AS
     SELECT p.pool, s.since, s.claims, s.hint_hits, s.walks, s.gone, s.busy, s.replays, s.lapses, s.waits,
-        make_interval(secs => s.waited_us / 1000000.0) AS waited
+        make_interval(secs => s.waited_us / 1000000.0) AS waited,
+        CASE WHEN p.kind = 'counted' THEN (SELECT count(*) FROM reservation.stock k WHERE k.pool_id = p.pool_id) END AS slots
     FROM reservation.stats_by_id() s JOIN reservation.pool p USING (pool_id)
     WHERE p.dropped_at IS NULL;
 COMMENT ON VIEW reservation.stats IS 'what happened to each pool since its counters began, also in transactions that rolled back; empty without shared_preload_libraries';
@@ -1088,12 +1089,109 @@ COMMENT ON COLUMN reservation.stats.since IS 'when the counters of this pool beg
 COMMENT ON COLUMN reservation.stats.claims IS 'holds written';
 COMMENT ON COLUMN reservation.stats.hint_hits IS 'units tried straight from their place, without a walk';
 COMMENT ON COLUMN reservation.stats.walks IS 'walks over the free units';
-COMMENT ON COLUMN reservation.stats.gone IS 'answers sold_out and taken';
+COMMENT ON COLUMN reservation.stats.gone IS 'answers sold_out, taken and insufficient';
 COMMENT ON COLUMN reservation.stats.busy IS 'answers busy, because other transactions had their hand on what was left';
 COMMENT ON COLUMN reservation.stats.replays IS 'first answers given again for a request id';
 COMMENT ON COLUMN reservation.stats.lapses IS 'holds ended because their time was over';
 COMMENT ON COLUMN reservation.stats.waits IS 'times that a call waited for unfinished transactions';
 COMMENT ON COLUMN reservation.stats.waited IS 'how long these were in all';
+COMMENT ON COLUMN reservation.stats.slots IS 'slots that the stock of a counted pool is split into at this moment; NULL: a numbered pool';
+
+CREATE FUNCTION reservation.holds_in_flight()
+    RETURNS TABLE (place tid, claim_id uuid, pool_id integer, number integer, quantity bigint, holder text, claimed_at timestamptz,
+        expires_at timestamptz, transaction_id xid, is_new boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_holds_in_flight';
+COMMENT ON FUNCTION reservation.holds_in_flight IS 'What the view holds reads: the holds that other unfinished transactions have made (is_new), which no query can see yet, and the committed ones that they are changing, by the ctid of their row (place). claim_id and holder are NULL for who may not read the view claims. Looks at every hold there is.
+Errors: none.
+Locks: none. Works on a standby.';
+
+CREATE VIEW reservation.holds AS
+    WITH flight AS MATERIALIZED (
+        SELECT * FROM reservation.holds_in_flight()
+    ), hold AS (
+        SELECT c.pool_id, c.number, c.quantity, c.claim_id, c.holder, c.claimed_at, c.expires_at, f.transaction_id,
+            CASE WHEN c.expires_at <= clock_timestamp() THEN 'lapsed' ELSE 'held' END AS state
+        FROM reservation.claim c LEFT JOIN flight f ON f.place = c.ctid AND NOT f.is_new
+        WHERE c.state = 'held'
+        UNION ALL
+        SELECT pool_id, number, quantity, claim_id, holder, claimed_at, expires_at, transaction_id, 'unfinished'
+        FROM flight WHERE is_new
+    )
+    SELECT p.pool, h.number, u.label, h.quantity, h.state, h.claimed_at AS since, h.expires_at AS until, l.pid, x.gid AS prepared,
+        CASE WHEN (SELECT has_table_privilege('reservation.claims', 'SELECT')) THEN h.claim_id END AS claim_id,
+        CASE WHEN (SELECT has_table_privilege('reservation.claims', 'SELECT')) THEN h.holder END AS holder
+    FROM hold h
+    JOIN reservation.pool p ON p.pool_id = h.pool_id
+    LEFT JOIN reservation.unit u ON u.pool_id = h.pool_id AND u.number = h.number
+    LEFT JOIN pg_locks l ON l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
+        AND l.transactionid = h.transaction_id
+    LEFT JOIN pg_prepared_xacts x ON x.transaction = h.transaction_id;
+COMMENT ON VIEW reservation.holds IS 'who holds what, since when and until when; also the holds of other unfinished transactions, with their session';
+COMMENT ON COLUMN reservation.holds.pool IS 'name of the pool';
+COMMENT ON COLUMN reservation.holds.number IS 'number of the unit, NULL for a counted pool';
+COMMENT ON COLUMN reservation.holds.label IS 'what people call the unit';
+COMMENT ON COLUMN reservation.holds.quantity IS 'units of the hold';
+COMMENT ON COLUMN reservation.holds.state IS 'held; lapsed: its time is over, so it is anyone''s; unfinished: not committed yet';
+COMMENT ON COLUMN reservation.holds.since IS 'when the hold began';
+COMMENT ON COLUMN reservation.holds.until IS 'when it lapses, infinity: never';
+COMMENT ON COLUMN reservation.holds.pid IS 'process of the session whose unfinished transaction has made the hold or is changing it; NULL: there is none, or it is prepared';
+COMMENT ON COLUMN reservation.holds.prepared IS 'name of that transaction, if it is prepared';
+COMMENT ON COLUMN reservation.holds.claim_id IS 'id of the claim; NULL for who may not read the view claims';
+COMMENT ON COLUMN reservation.holds.holder IS 'who has it; NULL for who may not read the view claims';
+
+CREATE VIEW reservation.stuck AS
+    WITH patience AS (
+        SELECT coalesce(current_setting('reservation.claim_wait', true)::interval, '2 s') AS wait
+    ), lock AS MATERIALIZED (
+        SELECT * FROM pg_locks WHERE granted
+    ), writer AS (
+        SELECT DISTINCT x.pid, x.transactionid
+        FROM lock l JOIN pg_class c ON c.oid = l.relation
+        JOIN lock x ON x.virtualtransaction = l.virtualtransaction AND x.pid IS NOT DISTINCT FROM l.pid
+        WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND c.relkind = 'r'
+            AND c.relnamespace = 'reservation'::regnamespace
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND x.locktype = 'transactionid' AND x.mode = 'ExclusiveLock'
+    ), old AS (
+        SELECT coalesce(a.xact_start, a.backend_start) AS since, a.pid, a.application_name AS name, a.backend_type AS who,
+            greatest(age(a.backend_xid), age(a.backend_xmin)) AS age
+        FROM pg_stat_activity a
+        WHERE (a.datname = current_database() OR a.datname IS NULL) AND a.pid <> pg_backend_pid()
+            AND a.backend_type <> 'autovacuum worker'
+        UNION ALL
+        SELECT x.prepared, NULL, x.gid, 'prepared transaction', age(x.transaction)
+        FROM pg_prepared_xacts x WHERE x.database = current_database()
+        UNION ALL
+        SELECT NULL, s.active_pid, s.slot_name, 'replication slot', age(s.xmin) FROM pg_replication_slots s
+    )
+    SELECT 'prepared transaction' AS kind, x.prepared AS since, NULL::integer AS pid, x.gid AS name,
+        format('prepared by %s, keeps what it has claimed', x.owner) AS detail,
+        'COMMIT PREPARED or ROLLBACK PREPARED, in this database.' AS hint
+    FROM pg_prepared_xacts x, patience
+    WHERE x.database = current_database() AND x.prepared < clock_timestamp() - wait
+        AND EXISTS (SELECT FROM writer w WHERE w.transactionid = x.transaction)
+    UNION ALL
+    SELECT a.state, a.state_change, a.pid, a.application_name, format('role %s, in a transaction since %s', a.usename, a.xact_start),
+        'Its transaction keeps what it has claimed. Let the application commit; or pg_terminate_backend(pid).'
+    FROM pg_stat_activity a, patience
+    WHERE a.state = 'idle in transaction' AND a.state_change < clock_timestamp() - wait
+        AND EXISTS (SELECT FROM writer w WHERE w.pid = a.pid)
+    UNION ALL
+    SELECT 'old snapshot', o.since, o.pid, o.name, format('%s, %s transactions old', o.who, o.age),
+        'VACUUM cannot remove what was claimed since, so claims have more to look at. End it, or drop the slot.'
+    FROM old o, patience
+    WHERE o.age > 1000 AND (o.since IS NULL OR o.since < clock_timestamp() - wait)
+    UNION ALL
+    SELECT 'refund due', p.received_at, NULL, p.checkout_id::text, format('%s %s, by %s', p.amount, p.currency, p.provider),
+        'Give the money back, then settle_refund(). The view refunds_due has the payment.'
+    FROM reservation.payment p WHERE p.state = 'refund_due';
+COMMENT ON VIEW reservation.stuck IS 'what keeps a sale from going on and does not end by itself: transactions that keep rows of ours and do nothing for longer than reservation.claim_wait, snapshots older than 1,000 transactions, and payments to give back. Sessions of other roles are seen by pg_monitor alone, as in pg_stat_activity';
+COMMENT ON COLUMN reservation.stuck.kind IS 'prepared transaction, idle in transaction, old snapshot or refund due';
+COMMENT ON COLUMN reservation.stuck.since IS 'since when; NULL: not known, of a replication slot';
+COMMENT ON COLUMN reservation.stuck.pid IS 'process of the session, if it is one';
+COMMENT ON COLUMN reservation.stuck.name IS 'of the session''s application, the prepared transaction, the replication slot or the checkout';
+COMMENT ON COLUMN reservation.stuck.detail IS 'what it is';
+COMMENT ON COLUMN reservation.stuck.hint IS 'what to do about it';
 
 CREATE FUNCTION reservation.grant_access(role regrole, level text)
     RETURNS TABLE (status text, role regrole, level text)
@@ -1146,6 +1244,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON ALL TABLES IN SCHEMA reserva
 GRANT SELECT, UPDATE, USAGE ON ALL SEQUENCES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 -- Secrets are for the library alone, which reads them in the name of the tables' owner.
 REVOKE ALL ON reservation.payment_provider FROM @extowner@;
+-- Whoever watches the server may watch the sale, and learns nobody's name.
+GRANT USAGE ON SCHEMA reservation TO pg_monitor;
+GRANT SELECT ON reservation.pool_status, reservation.stats, reservation.holds, reservation.stuck TO pg_monitor;
+GRANT EXECUTE ON FUNCTION reservation.version, reservation.stats_by_id, reservation.holds_in_flight TO pg_monitor;
 
 -- dump: everything is data of the user, except secrets. The sequences of pools are derived and made again when needed;
 -- rate limits in use are of this server and this moment.

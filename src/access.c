@@ -18,9 +18,9 @@
 static const char *const read_grants[] = {
 	"USAGE ON SCHEMA reservation",
 	"SELECT ON reservation.pool_status, reservation.units,"
-	" reservation.stats",
+	" reservation.stats, reservation.holds, reservation.stuck",
 	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify,"
-	" reservation.stats_by_id",
+	" reservation.stats_by_id, reservation.holds_in_flight",
 	NULL};
 static const char *const claim_grants[] = {
 	"SELECT ON reservation.claims, reservation.checkouts, reservation.payments,"

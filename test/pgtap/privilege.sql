@@ -1,6 +1,6 @@
 -- What each level of grant_access may do, exactly; and that PUBLIC may do nothing.
 BEGIN;
-SELECT plan(38);
+SELECT plan(43);
 
 CREATE ROLE rsv_none;
 CREATE ROLE rsv_read;
@@ -19,28 +19,30 @@ CREATE FUNCTION pg_temp.readable(role text) RETURNS text[] LANGUAGE sql AS $$
 $$;
 
 SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
-SELECT is(pg_temp.functions('rsv_read'), '{availability,stats_by_id,verify,version}', 'read: functions');
+SELECT is(pg_temp.functions('rsv_read'), '{availability,holds_in_flight,stats_by_id,verify,version}', 'read: functions');
 SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availability,cancel_checkout,cart_add,cart_lines,cart_merge,cart_set,'
     'charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,extend,finalize,finalize_checkout,finalize_once,'
-    'rate_limit,record_payment,refund,release,run_once,save_response,settle_refund,stats_by_id,sweep,take,take_stock,verify,version}',
+    'holds_in_flight,rate_limit,record_payment,refund,release,run_once,save_response,settle_refund,stats_by_id,sweep,take,take_stock,verify,version}',
     'claim: functions');
 SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,assign_number,availability,cancel_checkout,cart_add,cart_lines,'
     'cart_merge,cart_set,charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,create_pool,drop_pool,extend,finalize,'
-    'finalize_checkout,finalize_once,grant_access,rate_limit,record_payment,refund,release,reset_stats,run_once,save_response,set_payment_provider,'
+    'finalize_checkout,finalize_once,grant_access,holds_in_flight,rate_limit,record_payment,refund,release,reset_stats,run_once,save_response,set_payment_provider,'
     'settle_refund,stats_by_id,sweep,take,take_stock,verify,version}', 'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
-SELECT is(pg_temp.readable('rsv_read'), '{pool_status,stats,units}', 'read: may read');
-SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,payments,pool_status,refunds_due,stats,units}', 'claim: may read');
-SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,payments,pool_status,refunds_due,stats,units}', 'admin: may read');
+SELECT is(pg_temp.readable('rsv_read'), '{holds,pool_status,stats,stuck,units}', 'read: may read');
+SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,holds,payments,pool_status,refunds_due,stats,stuck,units}', 'claim: may read');
+SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,holds,payments,pool_status,refunds_due,stats,stuck,units}', 'admin: may read');
+SELECT is(pg_temp.functions('pg_monitor'), '{holds_in_flight,stats_by_id,version}', 'pg_monitor: functions');
+SELECT is(pg_temp.readable('pg_monitor'), '{holds,pool_status,stats,stuck}', 'pg_monitor: may read');
 SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v')
     AND (has_table_privilege(%1$L, oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
         OR has_any_column_privilege(%1$L, oid, 'INSERT, UPDATE, REFERENCES'))$$, r), r || ' writes no table')
-FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin']) r;
+FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin', 'pg_monitor']) r;
 SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace
     AND CASE WHEN relkind = 'S' THEN has_sequence_privilege(%L, oid, 'USAGE, SELECT, UPDATE') END$$, r), r || ' touches no sequence')
-FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin']) r;
+FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin', 'pg_monitor']) r;
 SELECT schema_privs_are('reservation', r, CASE r WHEN 'rsv_none' THEN '{}' ELSE '{USAGE}' END::text[])
-FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin']) r;
+FROM unnest(ARRAY['rsv_none', 'rsv_read', 'rsv_claim', 'rsv_admin', 'pg_monitor']) r;
 SELECT is_empty($$SELECT FROM pg_proc, aclexplode(proacl) a WHERE pronamespace = 'reservation'::regnamespace
     AND a.is_grantable AND a.grantee <> proowner$$, 'nobody can pass it on but through grant_access');
 

@@ -53,6 +53,9 @@ INSERT INTO door VALUES
 ('stats_by_id', '',
     'TABLE(pool_id integer, since timestamp with time zone, claims bigint, hint_hits bigint, walks bigint, gone bigint, '
     'busy bigint, replays bigint, lapses bigint, waits bigint, waited_us bigint)', 'v', false),
+('holds_in_flight', '',
+    'TABLE(place tid, claim_id uuid, pool_id integer, number integer, quantity bigint, holder text, '
+    'claimed_at timestamp with time zone, expires_at timestamp with time zone, transaction_id xid, is_new boolean)', 'v', false),
 ('reset_stats', '', 'TABLE(status text, pools integer)', 'v', true),
 ('extend', 'claim_id uuid, ttl interval', 'TABLE(status text, claim_id uuid, expires_at timestamp with time zone)', 'v', true),
 ('release', 'claim_id uuid', 'TABLE(status text, claim_id uuid, replayed boolean)', 'v', true),
@@ -229,7 +232,12 @@ SELECT is(pg_temp.columns('reservation.entries'),
     'actor text, reason text, request_id text', 'columns of entries');
 SELECT is(pg_temp.columns('reservation.stats'),
     'pool text, since timestamp with time zone, claims bigint, hint_hits bigint, walks bigint, gone bigint, busy bigint, '
-    'replays bigint, lapses bigint, waits bigint, waited interval', 'columns of stats');
+    'replays bigint, lapses bigint, waits bigint, waited interval, slots bigint', 'columns of stats');
+SELECT is(pg_temp.columns('reservation.holds'),
+    'pool text, number integer, label text, quantity bigint, state text, since timestamp with time zone, '
+    'until timestamp with time zone, pid integer, prepared text, claim_id uuid, holder text', 'columns of holds');
+SELECT is(pg_temp.columns('reservation.stuck'),
+    'kind text, since timestamp with time zone, pid integer, name text, detail text, hint text', 'columns of stuck');
 SELECT is(pg_temp.columns('reservation.checkouts'),
     'checkout_id uuid, holder text, state text, amount bigint, currency text, created_at timestamp with time zone, '
     'expires_at timestamp with time zone, paid_at timestamp with time zone, ended_at timestamp with time zone, order_id uuid, '

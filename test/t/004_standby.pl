@@ -86,7 +86,7 @@ my %writes = (
 is( $primary->safe_psql('postgres', <<'EOF'),
 SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
 	WHERE pronamespace = 'reservation'::regnamespace AND provolatile = 'v'
-		AND proname <> ALL ('{verify,stats_by_id,reset_stats}')
+		AND proname <> ALL ('{verify,stats_by_id,reset_stats,holds_in_flight}')
 		AND prorettype <> 'trigger'::regtype
 EOF
 	join(' ', sort keys %writes), 'every function that writes is called here');
@@ -115,6 +115,8 @@ foreach my $read (
 		FROM reservation.pool_status ORDER BY pool',
 	'SELECT * FROM reservation.units ORDER BY pool, number',
 	'SELECT * FROM reservation.claims ORDER BY claim_id',
+	'SELECT pool, number, state, holder FROM reservation.holds ORDER BY pool, number',
+	'SELECT count(*) FROM reservation.stuck',
 	'SELECT count(*) FROM reservation.stats WHERE since > clock_timestamp()')
 {
 	my $answer = $standby->safe_psql('postgres', $read);
