@@ -116,7 +116,7 @@ foreach my $read (
 	'SELECT * FROM reservation.units ORDER BY pool, number',
 	'SELECT * FROM reservation.claims ORDER BY claim_id',
 	'SELECT pool, number, state, holder FROM reservation.holds ORDER BY pool, number',
-	'SELECT count(*) FROM reservation.stuck',
+	"SELECT count(*) FROM reservation.stuck WHERE kind = 'refund due'",
 	'SELECT count(*) FROM reservation.stats WHERE since > clock_timestamp()')
 {
 	my $answer = $standby->safe_psql('postgres', $read);
