@@ -29,7 +29,7 @@ static const char *adjust(RsvPool *pool, int64 delta, const char *event, Timesta
 static int64 argument_delta(FunctionCallInfo fcinfo, int argument);
 static bool has_room(const RsvPool *pool, int64 delta, TimestampTz now);
 static void require_span(const RsvPool *pool, int64 total, int64 floor);
-static void refuse_span(const RsvPool *pool) pg_attribute_noreturn();
+pg_noreturn static void refuse_span(const RsvPool *pool);
 static const char *take_out(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now);
 
 /*

@@ -16,7 +16,7 @@
 
 #include "reservation.h"
 
-static void refuse_ttl(const char *what) pg_attribute_noreturn();
+pg_noreturn static void refuse_ttl(const char *what);
 static TimestampTz time_after(TimestampTz now, const Interval *length);
 static void check_range(const char *what, int64 value, int64 min, int64 max);
 

@@ -60,9 +60,9 @@ static List *net(List *wants);
 static int compare_wants(const ListCell *a, const ListCell *b);
 static void take(List *wants, int first, int last);
 static void make_claims(const RsvPool *pool, List *wants, int first, int last, TimestampTz now);
-static void refuse(const RsvPool *pool, int64 wanted, int64 available, const char *closed)
-	pg_attribute_noreturn();
-static void refuse_busy(const RsvPool *pool) pg_attribute_noreturn();
+pg_noreturn static void refuse(const RsvPool *pool, int64 wanted, int64 available,
+							   const char *closed);
+pg_noreturn static void refuse_busy(const RsvPool *pool);
 
 void
 rsv_basket_init(void)

@@ -23,7 +23,7 @@ static Jsonb *options_argument(FunctionCallInfo fcinfo, int argument);
 static void require_pool(const text *pool);
 static Datum answer_line(FunctionCallInfo fcinfo, RsvAnswer *answer, const char *status,
 						 int64 quantity);
-static void refuse_overflow(const text *cart) pg_attribute_noreturn();
+pg_noreturn static void refuse_overflow(const text *cart);
 static int64 merge(const text *source, const text *target, const text *policy);
 static bool merged_before(const text *source, const text *target, int64 *lines);
 static void check_policy(const text *policy);

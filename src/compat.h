@@ -8,8 +8,19 @@
 
 #include "access/genam.h"
 #include "access/tableam.h"
+#include "commands/explain.h"
 #include "executor/executor.h"
 #include "storage/proc.h"
+
+/* PostgreSQL 18 moved what EXPLAIN prints with to a header of its own */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#endif
+
+/* PostgreSQL 18 put this before the declaration instead of after it */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
 
 /* PostgreSQL 16 told updates of summarizing indexes apart */
 #if PG_VERSION_NUM < 160000

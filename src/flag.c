@@ -33,8 +33,7 @@ static void *learn(Relation relation, const Trigger *trigger);
 static bool is_true(HeapTuple row, TupleDesc columns, const RsvColumn *flag);
 static bool time_changed(const TriggerData *data, const Definition *definition);
 static Datum stamp(const TriggerData *data, const Definition *definition);
-static void refuse(const TriggerData *data, const RsvColumn *column, const char *what)
-	pg_attribute_noreturn();
+pg_noreturn static void refuse(const TriggerData *data, const RsvColumn *column, const char *what);
 
 const RsvTriggerRule rsv_flag_rule = {
 	.function = "finalize_once",

@@ -29,7 +29,7 @@ static void line_field(const char *key, JsonbValue *value, int place, bool from_
 					   bool *has_quantity);
 static int64 line_integer(const char *key, const JsonbValue *value, int place, int64 min,
 						  int64 max);
-static void refuse_line(int place, const char *problem) pg_attribute_noreturn();
+pg_noreturn static void refuse_line(int place, const char *problem);
 static int compare_lines(const void *a, const void *b);
 static int compare_items(const void *a, const void *b);
 static int item_read(const Line *lines, int nlines, RsvItem *item);

@@ -211,6 +211,7 @@ table_learn(RsvTableInfo *info)
 	info->target = NULL;
 	info->oid = InvalidOid;
 
+	rsv_agreement_check();
 	relation = table_open(named_relation(info->name), RowExclusiveLock);
 	if (relation->rd_rel->relkind != RELKIND_RELATION ||
 		RelationGetNumberOfAttributes(relation) != info->ncolumns)

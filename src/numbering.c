@@ -54,7 +54,7 @@ static void *learn(Relation relation, const Trigger *trigger);
 static bool others_follow(Relation relation, const Trigger *trigger);
 static HeapTuple insert(Row *row);
 static HeapTuple update(Row *row);
-static void delete (Row *row);
+static void erase(Row *row);
 static bool supplied(const Row *row, HeapTuple tuple, Datum *value);
 static void assign(Row *row);
 static void adopt(Row *row, Datum value);
@@ -64,8 +64,8 @@ static HeapTuple finish(Row *row);
 static bool same_value(const Row *row, const RsvColumn *column);
 static void require_owner(const Row *row, const RsvColumn *column);
 static void guard_flag(const Row *row);
-static void refuse_value(const Row *row, const RsvColumn *column, const char *what,
-						 const char *hint) pg_attribute_noreturn();
+pg_noreturn static void refuse_value(const Row *row, const RsvColumn *column, const char *what,
+									 const char *hint);
 static void move_claim(Row *row, const text *old_holder, text *new_holder);
 static bool live_claim(const RsvPool *pool, int32 number, RsvClaim *claim);
 
@@ -101,7 +101,7 @@ rsv_assign_number(PG_FUNCTION_ARGS)
 	row.columns = RelationGetDescr(row.data->tg_relation);
 	if (TRIGGER_FIRED_BY_DELETE(row.data->tg_event))
 	{
-		delete (&row);
+		erase(&row);
 		return PointerGetDatum(NULL);
 	}
 	if (TRIGGER_FIRED_BY_UPDATE(row.data->tg_event))
@@ -214,7 +214,8 @@ update(Row *row)
 }
 
 /* The row is gone, unless it went to another partition. */
-static void delete (Row *row)
+static void
+erase(Row *row)
 {
 	const RsvNumbering *numbering = row->numbering;
 	HeapTuple tuple = row->data->tg_trigtuple;

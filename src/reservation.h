@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "errors.h"
 
 #define RSV_SCHEMA "reservation"
@@ -205,6 +206,25 @@ extern int rsv_claim_wait_ms;
 extern int rsv_hint_pools;
 extern int rsv_rate_keys;
 extern void rsv_guc_init(void);
+
+/* agreement.c: whether the library and the extension's script are of one version */
+extern void rsv_agreement_check(void);
+
+/*
+ * As fmgr.h has it, and asks that first: PostgreSQL calls this when a session
+ * first uses a function, and when its definition has changed.
+ */
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(function)                                    \
+	extern PGDLLEXPORT Datum function(PG_FUNCTION_ARGS);                 \
+	extern PGDLLEXPORT const Pg_finfo_record *pg_finfo_##function(void); \
+	const Pg_finfo_record *pg_finfo_##function(void)                     \
+	{                                                                    \
+		static const Pg_finfo_record record = {1};                       \
+		rsv_agreement_check();                                           \
+		return &record;                                                  \
+	}                                                                    \
+	extern int no_such_variable
 
 /* trigger.c: the trigger protocol; trigger.h has what its rooms share */
 extern void rsv_trigger_init(void);
@@ -413,7 +433,7 @@ extern void rsv_pool_find(const text *name, RsvPool *pool);
 extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
-extern void rsv_pool_refuse_unknown(const text *name) pg_attribute_noreturn();
+pg_noreturn extern void rsv_pool_refuse_unknown(const text *name);
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
 extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);
 extern void rsv_pool_lock(RsvPool *pool);

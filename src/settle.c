@@ -32,7 +32,7 @@ static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim 
 							RsvPool *pool, bool *replayed);
 static bool may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampTz *now,
 						bool *taken_again);
-static void refuse_undecided(const RsvClaim *claim) pg_attribute_noreturn();
+pg_noreturn static void refuse_undecided(const RsvClaim *claim);
 static void answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool,
 							bool replayed, RsvAnswer *answer);
 static int32 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of);

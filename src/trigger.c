@@ -65,7 +65,7 @@ static void object_accessed(ObjectAccessType access, Oid class_id, Oid object_id
 static const RsvTriggerRule *rule_of(Oid function_id);
 static bool trigger_read(Oid trigger_id, Oid *relation_id, Trigger *trigger);
 static void check(const RsvTriggerRule *rule, Relation relation, const Trigger *trigger);
-static void refuse_protocol(const RsvTriggerRule *rule, const char *what) pg_attribute_noreturn();
+pg_noreturn static void refuse_protocol(const RsvTriggerRule *rule, const char *what);
 static void make_known_triggers(void);
 static void forget_relation(Datum argument, Oid relation_id);
 static bool type_fits(Oid type, RsvColumnKind kind);

@@ -83,8 +83,8 @@ extern int64 rsv_column_int64(const RsvColumn *column, Datum value);
 extern Datum rsv_column_from_int64(Relation relation, const RsvColumn *column, int64 number);
 extern void rsv_column_check_domain(const RsvColumn *column, Datum value, bool isnull);
 extern text *rsv_column_text(const RsvColumn *column, TupleDesc columns, HeapTuple row);
-extern void rsv_column_refuse_negative(Relation relation, const RsvColumn *column, int64 value)
-	pg_attribute_noreturn();
+pg_noreturn extern void rsv_column_refuse_negative(Relation relation, const RsvColumn *column,
+												   int64 value);
 extern bool rsv_column_is_set(const TriggerData *data, const RsvColumn *column);
 
 extern bool rsv_column_same(const RsvColumn *column, Datum a, Datum b);

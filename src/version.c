@@ -25,10 +25,9 @@ typedef struct Definition
 } Definition;
 
 static void *learn(Relation relation, const Trigger *trigger);
-static void refuse_null(const TriggerData *data, const Definition *definition)
-	pg_attribute_noreturn();
-static void refuse_conflict(const TriggerData *data, int64 current, const char *carried)
-	pg_attribute_noreturn();
+pg_noreturn static void refuse_null(const TriggerData *data, const Definition *definition);
+pg_noreturn static void refuse_conflict(const TriggerData *data, int64 current,
+										const char *carried);
 
 const RsvTriggerRule rsv_version_rule = {
 	.function = "check_version",
