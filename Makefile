@@ -6,6 +6,7 @@
 #   make metrics scrapes monitor/prometheus-sql-exporter.yml with the real exporter
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
 #   make test-clients  the same calls from every driver in docs/clients.md; needs npm's registry
+#   make test-17, make test-18: the same on PostgreSQL 17 and 18, in a chroot (see test/debian)
 #   make, make install, make installcheck: as for any extension, against your own server
 
 EXTENSION = reservation
@@ -62,6 +63,12 @@ test:
 test-clients:
 	test/setup clients && test/run clients
 
+test-17:
+	test/debian trixie 17
+
+test-18:
+	test/debian forky 18
+
 # Unused parameters are allowed: what PostgreSQL calls back has a fixed list of them.
 LINT_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 LINTS = format cppcheck warnings assertions version docs
@@ -101,4 +108,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench profile metrics test test-clients lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench profile metrics test test-17 test-18 test-clients lint $(addprefix lint-,$(LINTS)) dist

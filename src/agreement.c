@@ -58,9 +58,9 @@ rsv_agreement_check(void)
 			 errmsg("extension \"%s\" is of version %s here, its library of version %s", RSV_SCHEMA,
 					script, RESERVATION_VERSION),
 			 order < 0 ? errhint("Run ALTER EXTENSION reservation UPDATE in this database.")
-					   : errhint("Install the library of version %s, then restart the server if it "
-								 "is in shared_preload_libraries, else this session.",
-								 script)));
+					   : errhint("Connect again, or restart the server if the library is in "
+								 "shared_preload_libraries; if that does not help, install the "
+								 "library that came with the newer version.")));
 }
 
 /* The version in the catalog of this database, NULL if the extension is not there. */

@@ -55,7 +55,17 @@ EXPLAIN (COSTS off) SELECT a.number, b.number FROM ROWS FROM (reservation.claim_
 EXPLAIN (COSTS off) UPDATE seat SET holder = 'ann' FROM reservation.claim_next('call', 'ann') c WHERE seat.number = c.number;
 EXPLAIN (COSTS off) SELECT c.status FROM reservation.claim_next('call', 'ann') c JOIN seat ON true FOR UPDATE OF seat;
 EXPLAIN (COSTS off) INSERT INTO seat SELECT number, holder FROM reservation.claim_next('call', 'ann');
-EXPLAIN (COSTS off) SELECT (SELECT number FROM reservation.claim_next('call', 'ann'));
+-- (PostgreSQL 15 and 16 also say into which parameter the sub-select goes)
+CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
+        RETURN NEXT regexp_replace(line, ' \(returns .*', '');
+    END LOOP;
+END
+$$;
+SELECT p AS "QUERY PLAN" FROM pg_temp.plan($$SELECT (SELECT number FROM reservation.claim_next('call', 'ann'))$$) p;
 SELECT c.status, c.number FROM reservation.claim_next('call', 'dan') c;
 SELECT (c).status, (c).number FROM reservation.claim_next('call', 'dan') c;
 SELECT status, number FROM reservation.claim_next('call', 'dan') WHERE status = 'claimed';
