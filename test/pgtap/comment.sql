@@ -10,6 +10,9 @@ CREATE FUNCTION pg_temp.objects() RETURNS TABLE (object text, comment text) LANG
     ), member AS (
         SELECT d.classid, d.objid FROM pg_depend d JOIN extension e ON e.oid = d.refobjid
         WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+        -- from PostgreSQL 17 on, the types that come with a table are members, too
+        AND NOT EXISTS (SELECT FROM pg_type t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid
+            AND (t.typrelid <> 0 OR t.typcategory = 'A'))
     ), relation AS (
         SELECT c.oid, c.relkind FROM member m JOIN pg_class c ON c.oid = m.objid AND m.classid = 'pg_class'::regclass
     ), described AS (

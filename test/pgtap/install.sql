@@ -125,9 +125,10 @@ FROM unnest(ARRAY['ALTER TABLE reservation.claim ADD COLUMN note text', 'DROP TA
 RESET ROLE;
 SELECT is_empty($$SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
     LEFT JOIN pg_class c ON c.oid = objid AND classid = 'pg_class'::regclass LEFT JOIN pg_proc p ON p.oid = objid AND classid = 'pg_proc'::regclass
+    LEFT JOIN pg_type t ON t.oid = objid AND classid = 'pg_type'::regclass
     WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
     AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'reservation')
-    AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = coalesce(c.relowner, p.proowner) AND r.rolsuper)$$,
+    AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = coalesce(c.relowner, p.proowner, t.typowner) AND r.rolsuper)$$,
     'everything belongs to a superuser, also what pools bring along');
 SELECT ok(rolsuper, 'the schema, too') FROM pg_namespace n JOIN pg_roles r ON r.oid = nspowner WHERE nspname = 'reservation';
 SET LOCAL ROLE rsv_owner;

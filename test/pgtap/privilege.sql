@@ -51,6 +51,9 @@ CREATE FUNCTION pg_temp.public_grants() RETURNS TABLE (object text, privilege te
     WITH member AS (
         SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
         WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'reservation'
+        -- from PostgreSQL 17 on, the types that come with a table are members, too
+        AND NOT EXISTS (SELECT FROM pg_type t WHERE d.classid = 'pg_type'::regclass AND t.oid = d.objid
+            AND (t.typrelid <> 0 OR t.typcategory = 'A'))
         UNION SELECT 'pg_namespace'::regclass, 'reservation'::regnamespace
     ), acl AS (
         SELECT m.*, coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner)) AS acl
