@@ -56,8 +56,7 @@ my ($gifts, $marks) = $steps[1] =~ /^(-- gifts\n.*?)REVOKE.*?(SELECT pg_catalog.
 my ($added_comments) = $steps[0] =~ /^(COMMENT .*?)GRANT/ms;
 
 my $source = "$folder/source";
-mkdir $source;
-system_or_bail('cp', '-a', 'Makefile', 'reservation.control', 'sql', 'src', $source);
+system_or_bail('cp', '-a', '.', $source);
 replace("$source/reservation.control", "'$this'" => "'$next'");
 replace(
 	"$source/sql/reservation.sql",
