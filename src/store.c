@@ -125,6 +125,7 @@ index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys)
 bool
 rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid)
 {
+	CommandCounterIncrement(); /* what this command wrote can be changed again */
 	scan->table = table_open(rsv_layout_table(table)->oid, NoLock);
 	scan->index = NULL;
 	scan->scan = NULL;

@@ -110,3 +110,10 @@ ROLLBACK;
 SELECT status, available FROM reservation.take('short', 'x', 3);
 SELECT available FROM reservation.availability('{short}');
 SELECT * FROM reservation.verify();
+
+-- several in one statement: each takes from what the one before it left
+SELECT status FROM reservation.create_pool('row by row', 100, 'counted');
+SELECT n, status, quantity FROM generate_series(1, 4) n, reservation.take('row by row', 'holder ' || n, n);
+SELECT n, status, balance FROM generate_series(1, 3) n, reservation.charge('row by row', n, 'row ' || n);
+SELECT n, status, balance FROM generate_series(-2, 2) n, reservation.adjust('row by row', 10 * n + 1);
+SELECT * FROM reservation.verify();
