@@ -7,6 +7,8 @@
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
 #   make test-clients  the same calls from every driver in docs/clients.md; needs npm's registry
 #   make test-17, make test-18: the same on PostgreSQL 17 and 18, in a chroot (see test/debian)
+#   make soak    every function at once from 32 clients, with random kills, for ten minutes
+#   make smith   random queries, by sqlsmith, for ten minutes
 #   make, make install, make installcheck: as for any extension, against your own server
 
 EXTENSION = reservation
@@ -69,6 +71,12 @@ test-17:
 test-18:
 	test/debian forky 18
 
+soak:
+	test/setup soak && test/soak
+
+smith:
+	test/setup smith && test/smith
+
 # Unused parameters are allowed: what PostgreSQL calls back has a fixed list of them.
 LINT_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 LINTS = format cppcheck warnings assertions version docs
@@ -108,4 +116,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench profile metrics test test-17 test-18 test-clients lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench profile metrics test test-17 test-18 test-clients soak smith lint $(addprefix lint-,$(LINTS)) dist
