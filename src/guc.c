@@ -16,6 +16,7 @@ int rsv_hold_ttl_s = 600;
 int rsv_claim_wait_ms = 2000;
 int rsv_hint_pools = 1024;
 int rsv_rate_keys = 65536;
+int rsv_worker_naptime_ms = 10000;
 
 void
 rsv_guc_init(void)
@@ -42,6 +43,16 @@ rsv_guc_init(void)
 			"reservation.rate_keys", "How many rate limits are kept in shared memory.",
 			"With more in use at once, those that are idle first are forgotten.", &rsv_rate_keys,
 			65536, 16, 64 * 1024 * 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+		DefineCustomIntVariable(
+			"reservation.worker_naptime", "How often the background worker visits a database.",
+			"Zero: never. Nothing depends on it.", &rsv_worker_naptime_ms, 10000, 0, INT_MAX / 1000,
+			PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+		DefineCustomIntVariable(
+			"reservation.request_retention",
+			"How long the background worker leaves the first answers to request ids.",
+			"Zero: for ever. A repeated call gets the first answer until then.",
+			&rsv_request_retention_s, 30 * SECS_PER_DAY, 0, INT_MAX, PGC_SUSET, GUC_UNIT_S, NULL,
+			NULL, NULL);
 	}
 	MarkGUCPrefixReserved("reservation");
 }

@@ -19,6 +19,7 @@
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -119,6 +120,32 @@ rsv_layout_wait(RsvTable table)
 
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, rsv_layout_table(table)->oid);
 	WaitForLockers(tag, ShareLock, false);
+}
+
+/*
+ * Locks every table for writing, without waiting; false: somebody has one of them for
+ * something else, or waits for it.
+ */
+bool
+rsv_layout_try_lock(void)
+{
+	for (int i = 0; i < (int) lengthof(tables); i++)
+	{
+		if (!ConditionalLockRelationOid(named_relation(tables[i].name), RowExclusiveLock))
+			return false;
+	}
+	return true;
+}
+
+/* How many blocks a table has now. */
+BlockNumber
+rsv_layout_blocks(RsvTable table)
+{
+	Relation relation = table_open(rsv_layout_table(table)->oid, NoLock);
+	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+
+	table_close(relation, NoLock);
+	return blocks;
 }
 
 /*

@@ -74,6 +74,16 @@ rsv_unlock(RsvLockSpace space, int32 pool_id, const text *name)
 	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
+/* Takes a lock without a name until the session ends; false: somebody has it. */
+bool
+rsv_lock_session(RsvLockSpace space)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) space, 0, RSV_LOCK_CLASS);
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /* Which of the RSV_LOCKS a name falls on: several locks are taken in this order. */
 uint32
 rsv_lock_place(int32 pool_id, const text *name)

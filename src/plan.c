@@ -302,6 +302,20 @@ static PlanInfo plans[RSV_PLANS] = {
 					" SET scheme = excluded.scheme, secret = excluded.secret",
 			.types = {TEXTOID, TEXTOID, TEXTOID},
 		},
+	[RSV_PLAN_REQUESTS_FORGET] =
+		{
+			.text = "DELETE FROM reservation.request"
+					" WHERE ctid OPERATOR(pg_catalog.>=) $1 AND ctid OPERATOR(pg_catalog.<) $2"
+					" AND created_at OPERATOR(pg_catalog.<) $3",
+			.types = {TIDOID, TIDOID, TIMESTAMPTZOID},
+		},
+	[RSV_PLAN_OPERATIONS_FORGET] =
+		{
+			.text = "DELETE FROM reservation.operation"
+					" WHERE ctid OPERATOR(pg_catalog.>=) $1 AND ctid OPERATOR(pg_catalog.<) $2"
+					" AND created_at OPERATOR(pg_catalog.<) $3",
+			.types = {TIDOID, TIDOID, TIMESTAMPTZOID},
+		},
 	[RSV_PLAN_ACCOUNT_ENTRIES] =
 		{
 			.text = "SELECT at, event, claim_id, amount,"

@@ -27,6 +27,7 @@ _PG_init(void)
 		rsv_marks_init();
 		rsv_cell_init();
 		rsv_touch_init();
+		rsv_launcher_init();
 	}
 }
 

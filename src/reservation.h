@@ -205,6 +205,8 @@ extern int rsv_hold_ttl_s;
 extern int rsv_claim_wait_ms;
 extern int rsv_hint_pools;
 extern int rsv_rate_keys;
+extern int rsv_worker_naptime_ms;
+extern int rsv_request_retention_s;
 extern void rsv_guc_init(void);
 
 /* agreement.c: whether the library and the extension's script are of one version */
@@ -339,6 +341,8 @@ extern Oid rsv_layout_owner(void);
 extern Oid rsv_layout_identity(void);
 extern void rsv_layout_lock(RsvTable table);
 extern void rsv_layout_wait(RsvTable table);
+extern bool rsv_layout_try_lock(void);
+extern BlockNumber rsv_layout_blocks(RsvTable table);
 
 extern Snapshot rsv_store_now(void);
 extern void rsv_store_forget(Snapshot snapshot);
@@ -384,6 +388,8 @@ typedef enum RsvPlan
 	RSV_PLAN_CART_MERGED_BEFORE,
 	RSV_PLAN_CHECKOUT_CART,
 	RSV_PLAN_PROVIDER_SET,
+	RSV_PLAN_REQUESTS_FORGET,
+	RSV_PLAN_OPERATIONS_FORGET,
 	RSV_PLAN_ACCOUNT_ENTRIES,
 	RSV_PLAN_CONTRADICTIONS,
 	RSV_PLANS
@@ -414,13 +420,15 @@ typedef enum RsvLockSpace
 	RSV_LOCK_OPERATION,
 	RSV_LOCK_CART,
 	RSV_LOCK_PAYMENT,
-	RSV_LOCK_ORDER
+	RSV_LOCK_ORDER,
+	RSV_LOCK_WORKER
 } RsvLockSpace;
 
 extern void rsv_lock(RsvLockSpace space, int32 pool_id, const text *name);
 extern bool rsv_lock_until(RsvLockSpace space, int32 pool_id, const text *name,
 						   TimestampTz deadline);
 extern void rsv_unlock(RsvLockSpace space, int32 pool_id, const text *name);
+extern bool rsv_lock_session(RsvLockSpace space);
 extern uint32 rsv_lock_place(int32 pool_id, const text *name);
 extern void rsv_in_flight_add(RsvInFlight *in_flight, TransactionId xid);
 extern bool rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline);
@@ -477,6 +485,9 @@ extern bool rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *e
 extern void rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim,
 							   bool *released);
 extern const char *rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *claim);
+#define RSV_SWEPT PG_INT32_MAX
+extern int32 rsv_sweep_holds(int32 *pool_id, int32 pools, int32 max);
+extern void rsv_sweep_slots(int32 *pool_id, int32 pools);
 
 /* marks.c: shared memory, by pool */
 typedef enum RsvCounter
@@ -703,6 +714,21 @@ extern void rsv_request_require_same(const RsvRequest *request, text *first);
 extern bool rsv_request_replay(RsvRequest *request, RsvAnswer *answer);
 extern void rsv_request_keep(RsvRequest *request, RsvAnswer *answer);
 extern void rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now);
+
+/* retention.c: how long first answers are kept */
+typedef struct RsvRetention
+{
+	bool begun;        /* a round that is not over yet */
+	int table;         /* where it is */
+	BlockNumber block; /* and where in there */
+	int batches;       /* of this visit */
+	TimestampTz due;   /* when the next round may begin */
+} RsvRetention;
+
+extern bool rsv_retention_batch(RsvRetention *round);
+
+/* launcher.c, worker.c: work in the background; visit.h has what they share */
+extern void rsv_launcher_init(void);
 
 /* item.c: what a checkout asks for */
 extern RsvItem *rsv_items_read(Jsonb *lines, bool from_cart, int *nitems);

@@ -36,7 +36,6 @@ pg_noreturn static void refuse_undecided(const RsvClaim *claim);
 static void answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool,
 							bool replayed, RsvAnswer *answer);
 static int32 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of);
-static void merge_slots(int32 max, Snapshot as_of);
 
 /*
  * extend(claim_id uuid, ttl interval) -> (status, claim_id, expires_at)
@@ -141,38 +140,17 @@ PG_FUNCTION_INFO_V1(rsv_sweep);
 Datum
 rsv_sweep(PG_FUNCTION_ARGS)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int32 max;
-	int32 lapsed = 0;
 	int32 pool_id = 0;
-	bool found = true;
+	int32 max;
+	int32 lapsed;
 	RsvAnswer answer;
-	Snapshot as_of;
 
 	rsv_answer_begin(&answer, fcinfo);
 	max = rsv_argument_int32(fcinfo, 0, "max", 1, RSV_SWEEP_BATCH_MAX);
 	rsv_require_writable("sweep");
-	as_of = rsv_store_now();
-	while (found && lapsed < max)
-	{
-		RsvKey key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(pool_id)};
-		RsvScan scan;
-		RsvClaim first;
-
-		/* the earliest hold of the next pool that has any */
-		rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, &key, 1);
-		found = rsv_scan_next(&scan);
-		if (found)
-			rsv_claim_from_scan(&scan, &first);
-		rsv_scan_end(&scan);
-		if (!found)
-			break;
-		pool_id = first.pool_id;
-		if (first.expires_at <= now)
-			lapsed += sweep_pool(pool_id, max - lapsed, now, as_of);
-	}
-	merge_slots(max, as_of);
-	rsv_store_forget(as_of);
+	lapsed = rsv_sweep_holds(&pool_id, PG_INT32_MAX, max);
+	pool_id = 0;
+	rsv_sweep_slots(&pool_id, max);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)},
 				   (bool[]) {false, false});
 	return (Datum) 0;
@@ -393,6 +371,41 @@ answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool, 
 		(bool[]) {false, false, false, !claim->numbered, false, false, !finalized, false, false});
 }
 
+/*
+ * Gives back up to max lapsed units, looking at up to so many pools, those above
+ * *pool_id. Moves it to where the next call goes on, RSV_SWEPT if there is nothing more.
+ */
+int32
+rsv_sweep_holds(int32 *pool_id, int32 pools, int32 max)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Snapshot as_of = rsv_store_now();
+	int32 lapsed = 0;
+	bool found = true;
+
+	for (int32 i = 0; found && i < pools && lapsed < max; i++)
+	{
+		RsvKey key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(*pool_id)};
+		RsvScan scan;
+		RsvClaim first;
+
+		/* the earliest hold of the next pool that has any */
+		rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, &key, 1);
+		found = rsv_scan_next(&scan);
+		if (found)
+			rsv_claim_from_scan(&scan, &first);
+		rsv_scan_end(&scan);
+		*pool_id = found ? first.pool_id : RSV_SWEPT;
+		if (found && first.expires_at <= now)
+			lapsed += sweep_pool(*pool_id, max - lapsed, now, as_of);
+	}
+	rsv_store_forget(as_of);
+	/* this pool may have more */
+	if (found && lapsed == max)
+		(*pool_id)--;
+	return lapsed;
+}
+
 /* Gives back up to max lapsed units of one pool. Passes over what is locked. */
 static int32
 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
@@ -428,25 +441,28 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 	return lapsed;
 }
 
-/* Puts the slots of up to max counted pools together, if they have become quiet. */
-static void
-merge_slots(int32 max, Snapshot as_of)
+/*
+ * Puts the slots of up to so many counted pools together, those above *pool_id, if
+ * they have become quiet. Moves it as rsv_sweep_holds does.
+ */
+void
+rsv_sweep_slots(int32 *pool_id, int32 pools)
 {
-	int32 pool_id = 0;
+	Snapshot as_of = rsv_store_now();
 	bool found = true;
 
-	for (int32 i = 0; found && i < max; i++)
+	for (int32 i = 0; found && i < pools; i++)
 	{
-		RsvKey key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(pool_id)};
+		RsvKey key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(*pool_id)};
 		RsvScan scan;
 
 		CHECK_FOR_INTERRUPTS();
 		rsv_scan_begin(&scan, RSV_STOCK_SPLIT, as_of, &key, 1);
 		found = rsv_scan_next(&scan);
-		if (found)
-			pool_id = DatumGetInt32(scan.slot->tts_values[0]);
+		*pool_id = found ? DatumGetInt32(scan.slot->tts_values[0]) : RSV_SWEPT;
 		rsv_scan_end(&scan);
 		if (found)
-			rsv_slot_merge(pool_id);
+			rsv_slot_merge(*pool_id);
 	}
+	rsv_store_forget(as_of);
 }
