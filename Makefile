@@ -5,6 +5,7 @@
 #   make profile how many instructions a call costs, and where they go
 #   make metrics scrapes monitor/prometheus-sql-exporter.yml with the real exporter
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
+#   make test-worker   what one session sees, beside a background worker that never rests
 #   make test-clients  the same calls from every driver in docs/clients.md; needs npm's registry
 #   make test-17, make test-18: the same on PostgreSQL 17 and 18, in a chroot (see test/debian)
 #   make soak    every function at once from 32 clients, with random kills, for ten minutes
@@ -65,6 +66,9 @@ test:
 test-clients:
 	test/setup clients && test/run clients
 
+test-worker:
+	test/setup test && WORKER_NAPTIME=50ms test/run regress
+
 test-17:
 	test/debian trixie 17
 
@@ -116,4 +120,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench profile metrics test test-17 test-18 test-clients soak smith lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench profile metrics test test-worker test-17 test-18 test-clients soak smith lint $(addprefix lint-,$(LINTS)) dist

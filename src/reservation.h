@@ -722,7 +722,7 @@ typedef struct RsvRetention
 	int table;         /* where it is */
 	BlockNumber block; /* and where in there */
 	int batches;       /* of this visit */
-	TimestampTz due;   /* when the next round may begin */
+	TimestampTz since; /* when it began */
 } RsvRetention;
 
 extern bool rsv_retention_batch(RsvRetention *round);

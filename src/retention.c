@@ -9,8 +9,7 @@
  * No index tells old answers from new ones, because every claim with a request id
  * would pay for it. So a round walks over the tables, a bounded number of blocks per
  * batch and of batches per visit, and the next visit goes on where this one ended.
- * When a round is over, the next begins after a tenth of the retention, or an hour if
- * that is sooner: nothing is kept for much longer than it should be, and a server on
+ * Rounds begin a tenth of the retention apart, or an hour if that is less: nothing is kept for much longer than it should be, and a server on
  * which nothing happens reads its answers once an hour at the most.
  *
  * Locks: the rows it deletes, which nobody changes.
@@ -51,13 +50,11 @@ rsv_retention_batch(RsvRetention *round)
 	int64 retention_us = rsv_request_retention_s * USECS_PER_SEC;
 	BlockNumber end;
 
-	if (rsv_request_retention_s == 0 || (!round->begun && now < round->due))
+	if (rsv_request_retention_s == 0 ||
+		(!round->begun && now < round->since + Min(retention_us / 10, RSV_ROUND_MAX_US)))
 		return false;
 	if (!round->begun)
-	{
-		*round = (RsvRetention) {.begun = true};
-		round->due = now + Min(retention_us / 10, RSV_ROUND_MAX_US);
-	}
+		*round = (RsvRetention) {.begun = true, .since = now};
 
 	end = rsv_layout_blocks(answers[round->table].table);
 	if (round->block < end)

@@ -5,7 +5,8 @@
 #   my $node = Reservation->node('name', preload => 1);
 #       A new server, started: a PostgreSQL::Test::Cluster that finds this build of the extension.
 #       The extension is not created in it yet. Options, all of them optional:
-#         preload => 0|1    reservation in shared_preload_libraries           (default 0)
+#         preload => 0|1    reservation in shared_preload_libraries           (default 0),
+#                           with the background worker off unless conf says otherwise
 #         fsync   => 0|1    write through to the disk, as real servers do     (default 0)
 #         conf    => TEXT   lines for postgresql.conf
 #         start   => 0|1                                                      (default 1)
@@ -67,7 +68,10 @@ sub node
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(@{ $opts{init} || [] });
 	$node->append_conf('postgresql.conf', $ENV{RSV_CONF}) if $ENV{RSV_CONF};
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'reservation'")
+	}
+	# the background worker is off, so that tests see what calls do; its own test has it on
+	$node->append_conf('postgresql.conf',
+		"shared_preload_libraries = 'reservation'\nreservation.worker_naptime = 0")
 	  if $opts{preload};
 	$node->append_conf('postgresql.conf', 'max_connections = 250');
 	# init() has every statement logged, which is more than a storm of claims can bear
