@@ -9,8 +9,9 @@
  * No index tells old answers from new ones, because every claim with a request id
  * would pay for it. So a round walks over the tables, a bounded number of blocks per
  * batch and of batches per visit, and the next visit goes on where this one ended.
- * Rounds begin a tenth of the retention apart, or an hour if that is less: nothing is kept for much longer than it should be, and a server on
- * which nothing happens reads its answers once an hour at the most.
+ * Rounds begin a tenth of the retention apart, or an hour if that is less: nothing is
+ * kept for much longer than it should be, and a server on which nothing happens reads
+ * its answers once an hour at the most.
  *
  * Locks: the rows it deletes, which nobody changes.
  */

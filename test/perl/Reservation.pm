@@ -68,7 +68,6 @@ sub node
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(@{ $opts{init} || [] });
 	$node->append_conf('postgresql.conf', $ENV{RSV_CONF}) if $ENV{RSV_CONF};
-	}
 	# the background worker is off, so that tests see what calls do; its own test has it on
 	$node->append_conf('postgresql.conf',
 		"shared_preload_libraries = 'reservation'\nreservation.worker_naptime = 0")

@@ -255,13 +255,17 @@ SELECT is(pg_temp.columns('reservation.units'), 'pool text, number integer, labe
 SELECT is(reservation.version(), extversion, 'the library is the version that the catalog says')
 FROM pg_extension WHERE extname = 'reservation';
 SELECT results_eq($$SELECT name, context, vartype, unit, boot_val, min_val FROM pg_settings
-    WHERE name LIKE 'reservation.%' AND context <> 'postmaster' ORDER BY 1$$,
+    WHERE name LIKE 'reservation.%' AND context = 'user' ORDER BY 1$$,
     $$VALUES ('reservation.claim_wait', 'user', 'integer', 'ms', '2000', '0'),
         ('reservation.hold_ttl', 'user', 'integer', 's', '600', '1'),
         ('reservation.stock_slots', 'user', 'integer', NULL, '64', '2')$$, 'settings that anybody can change');
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'reservation.%' AND context = 'postmaster'$$,
     CASE WHEN current_setting('shared_preload_libraries') ~ 'reservation' THEN '{reservation.hint_pools,reservation.rate_keys}' ELSE '{}' END::text[],
     'settings of shared memory, if the library is preloaded');
+SELECT results_eq($$SELECT name, context, vartype, unit, boot_val, min_val FROM pg_settings
+    WHERE name LIKE 'reservation.%' AND context NOT IN ('user', 'postmaster') ORDER BY 1$$,
+    $$VALUES ('reservation.request_retention', 'superuser', 'integer', 's', '2592000', '0'),
+        ('reservation.worker_naptime', 'sighup', 'integer', 'ms', '10000', '0')$$, 'settings of the background worker');
 SELECT throws_ok('SET reservation.no_such_setting = 1', '42602', NULL, 'no setting by a wrong name');
 
 SELECT * FROM finish();

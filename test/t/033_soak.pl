@@ -32,7 +32,7 @@ srand($seed);
 my $node = Reservation->node('soak',
 	preload => 1,
 	fsync => $seconds > 60,
-	conf => "max_prepared_transactions = 100\ndeadlock_timeout = 200ms\n"
+	conf => "max_prepared_transactions = 100\nreservation.worker_naptime = 200ms\ndeadlock_timeout = 200ms\n"
 	  . "log_error_verbosity = verbose\nautovacuum_naptime = 5s");
 my $connection = $node->connstr('postgres');
 $node->command_ok(
