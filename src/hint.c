@@ -48,7 +48,7 @@
 /* How many units beyond those wanted a near walk for several looks at. */
 #define RSV_NEAR_UNITS 16
 
-/* A walk from low is due when next is this far beyond the last one's. */
+/* A walk from low is due after this many units. */
 #define RSV_WALK_EVERY 1024
 
 static bool walk_is_due(const RsvMarks *marks, int64 low);
@@ -79,6 +79,7 @@ rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot)
 	if (found)
 	{
 		*spot = marks->ahead[marks->ahead_first++];
+		marks->served++;
 		marks->counters[RSV_COUNT_AHEAD]++;
 	}
 	SpinLockRelease(&set->lock);
@@ -94,7 +95,7 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	bool may_raise;
 
 	memset(hint, 0, offsetof(RsvHint, spots));
-	hint->from = hint->low = PG_INT32_MIN;
+	hint->from = hint->low = hint->read_to = PG_INT32_MIN;
 	hint->to = PG_INT32_MAX;
 	hint->check_lapsed = hint->complete = true;
 	if (!rsv_marks_key(pool_id, &hint->key))
@@ -102,6 +103,7 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	may_raise = !rsv_touched(pool_id);
 	set = rsv_marks_lock(&hint->key, &marks);
 	marks->counters[RSV_COUNT_WALKS]++;
+	marks->served += wanted;
 	hint->check_lapsed = marks->expiry <= now;
 	if (marks->low < RSV_NOTHING_FREE)
 		hint->low = (int32) marks->low;
@@ -113,7 +115,7 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	if (reach == RSV_FULL || (!hint->nothing_free && walk_is_due(marks, hint->low)))
 	{
 		hint->from = hint->low;
-		marks->walked = marks->next;
+		marks->served = 0;
 	}
 	else if (reach == RSV_NEAR && wanted == 1 && lowest_returned(marks) < marks->next &&
 			 lowest_returned(marks) <= lowest_ahead(marks))
@@ -156,16 +158,16 @@ rsv_hint_end(RsvHint *hint, TimestampTz now)
 		if (hint->enough && hint->last_taken < 0)
 			put_back(marks, hint->from, false);
 	}
-	else if (hint->next != 0 && hint->next == marks->next && hint->nspots == 0)
+	else if (hint->next != 0 && hint->next == marks->next && hint->read_to == PG_INT32_MIN)
 		marks->next =
 			hint->last_taken >= 0 ? (int32) Min(hint->last_taken + 1, PG_INT32_MAX) : hint->from;
 	else if (hint->last_taken >= marks->next)
 		marks->next = (int32) Min(hint->last_taken + 1, PG_INT32_MAX);
 	for (int i = 0; i < hint->nspots; i++)
 		add_ahead(marks, &hint->spots[i]);
-	/* dead entries may have taken all the room, before the end that others were told of */
-	if (hint->nspots == RSV_SPOTS_MAX && hint->spots[RSV_SPOTS_MAX - 1].number < hint->to)
-		rewind_next(marks, hint->spots[RSV_SPOTS_MAX - 1].number);
+	/* entries of rows long gone may have been too many to come to the end that others were told */
+	if (hint->read_to != PG_INT32_MIN && hint->read_to < hint->to)
+		rewind_next(marks, hint->read_to);
 	if (hint->walk != 0 && marks->walk == hint->walk)
 	{
 		if (hint->complete)
@@ -266,13 +268,15 @@ rsv_hint_ended(const RsvTouch *entry, bool committed)
 }
 
 /*
- * Is it time to walk from low again? The longer the way from there, the more
- * rarely, so that it costs each claim the same.
+ * Is it time to walk from low again? Once as many units have been given out as
+ * the way from there is long, so that it costs each claim the same.
  */
 static bool
 walk_is_due(const RsvMarks *marks, int64 low)
 {
-	return (int64) marks->next - marks->walked >= Max(RSV_WALK_EVERY, (int64) marks->next - low);
+	int64 way = low > PG_INT32_MIN ? marks->next - low : 0;
+
+	return marks->served >= Max(RSV_WALK_EVERY, way);
 }
 
 static int64
@@ -319,7 +323,7 @@ rewind_next(RsvMarks *marks, int64 number)
 {
 	if (number > marks->next)
 		return;
-	marks->next = marks->walked = (int32) number;
+	marks->next = (int32) number;
 	while (marks->ahead_first < marks->ahead_end &&
 		   marks->ahead[marks->ahead_end - 1].number >= number)
 		marks->ahead_end--;

@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "layout.h"
 
 /* The indexes that scans use. */
@@ -172,27 +173,30 @@ rsv_layout_table(RsvTable table)
 	return info;
 }
 
-/* Opens a locked table for writing, with its indexes. */
-Relation
-rsv_layout_open(RsvTableInfo *info)
+/*
+ * Puts a row that was just written into the indexes of its table. Those that it
+ * does not belong to are not even opened: a claim is in three of its five.
+ */
+void
+rsv_layout_index_row(RsvTableInfo *info, Relation relation, TupleTableSlot *row, bool update,
+					 bool summarizing_only)
 {
 	ResultRelInfo *target = info->target;
-	Relation relation = table_open(info->oid, NoLock);
+	Relation *indexes = target->ri_IndexRelationDescs;
+	ExprContext *context = GetPerTupleExprContext(info->estate);
 
 	target->ri_RelationDesc = relation;
+	context->ecxt_scantuple = row;
 	for (int i = 0; i < target->ri_NumIndices; i++)
-		target->ri_IndexRelationDescs[i] = index_open(info->index_oids[i], RowExclusiveLock);
-	return relation;
-}
-
-void
-rsv_layout_close(RsvTableInfo *info)
-{
-	ResultRelInfo *target = info->target;
-
+		indexes[i] = ExecQual(info->predicates[i], context)
+			? index_open(info->index_oids[i], RowExclusiveLock)
+			: NULL;
+	ExecInsertIndexTuples(target, row, info->estate, update, false, NULL, NIL, summarizing_only);
 	for (int i = 0; i < target->ri_NumIndices; i++)
-		index_close(target->ri_IndexRelationDescs[i], NoLock);
-	table_close(target->ri_RelationDesc, NoLock);
+	{
+		if (indexes[i] != NULL)
+			index_close(indexes[i], NoLock);
+	}
 }
 
 RsvTable
@@ -272,8 +276,15 @@ learn_target(RsvTableInfo *info, Relation relation)
 	InitResultRelInfo(target, relation, 0, NULL, 0);
 	ExecOpenIndices(target, false);
 	info->index_oids = palloc0(sizeof(Oid) * (target->ri_NumIndices + 1));
+	info->predicates = palloc0(sizeof(ExprState *) * (target->ri_NumIndices + 1));
 	for (int i = 0; i < target->ri_NumIndices; i++)
+	{
+		IndexInfo *index = target->ri_IndexRelationInfo[i];
+
 		info->index_oids[i] = RelationGetRelid(target->ri_IndexRelationDescs[i]);
+		info->predicates[i] = ExecPrepareQual(index->ii_Predicate, info->estate);
+		index->ii_Predicate = NIL; /* asked before the index is opened */
+	}
 	ExecCloseIndices(target);
 	info->target = target;
 	MemoryContextSwitchTo(caller);

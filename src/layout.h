@@ -19,12 +19,13 @@ typedef struct RsvTableInfo
 	EState *estate;
 	ResultRelInfo *target;
 	Oid *index_oids;
+	ExprState **predicates; /* of each index, NULL: it takes every row */
 } RsvTableInfo;
 
 extern RsvTableInfo *rsv_layout_table(RsvTable table);
 extern RsvTable rsv_layout_table_of(RsvIndex index);
 extern Oid rsv_layout_index(RsvIndex index);
-extern Relation rsv_layout_open(RsvTableInfo *info);
-extern void rsv_layout_close(RsvTableInfo *info);
+extern void rsv_layout_index_row(RsvTableInfo *info, Relation relation, TupleTableSlot *row,
+								 bool update, bool summarizing_only);
 
 #endif /* RESERVATION_LAYOUT_H */

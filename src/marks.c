@@ -141,7 +141,8 @@ table_size(void)
 static void
 forget_marks(RsvMarks *marks)
 {
-	marks->next = marks->walked = PG_INT32_MIN;
+	marks->next = PG_INT32_MIN;
+	marks->served = 0;
 	marks->nreturned = 0;
 	marks->ahead_first = marks->ahead_end = 0;
 	marks->walk = 0;

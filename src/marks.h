@@ -17,7 +17,7 @@
 typedef struct RsvMarks
 {
 	int32 next;
-	int32 walked; /* next, when a walk last began at low */
+	int64 served; /* units given out since a walk last began at low */
 	int ahead_first;
 	int ahead_end;
 	RsvSpot ahead[RSV_AHEAD_MAX]; /* from first to end, lowest first */

@@ -279,12 +279,8 @@ bool
 rsv_pool_is_changing(const RsvPool *pool)
 {
 	ItemPointerData tid = pool->tid;
-	RsvScan scan;
-	bool changing;
 
-	changing = !rsv_scan_at(&scan, RSV_POOL, &tid) || TransactionIdIsValid(scan.holder);
-	rsv_scan_end(&scan);
-	return changing;
+	return !rsv_store_stands(RSV_POOL, &tid);
 }
 
 void

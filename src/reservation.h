@@ -336,6 +336,13 @@ typedef enum RsvWrite
 	RSV_CHANGED /* another transaction has changed it: read again */
 } RsvWrite;
 
+/* A unit, and where its free row should be. */
+typedef struct RsvSpot
+{
+	int32 number;
+	ItemPointerData tid;
+} RsvSpot;
+
 /* (their layout: layout.c) */
 extern Oid rsv_layout_owner(void);
 extern Oid rsv_layout_identity(void);
@@ -352,6 +359,8 @@ extern void rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
 extern bool rsv_scan_lock(RsvScan *scan);
 extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
+extern bool rsv_store_stands(RsvTable table, ItemPointer tid);
+extern int rsv_scan_sift(RsvScan *scan, RsvSpot *spots, int count);
 extern bool rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid);
 extern void rsv_scan_end(RsvScan *scan);
 extern void rsv_store_insert(RsvTable table, Datum *values, bool *nulls);
@@ -528,13 +537,6 @@ typedef enum RsvReach
 	RSV_FULL  /* everything that could be free */
 } RsvReach;
 
-/* Where a free unit should be. */
-typedef struct RsvSpot
-{
-	int32 number;
-	ItemPointerData tid;
-} RsvSpot;
-
 /* A walk for one unit reads so many more in the index, for those who come after it. */
 #define RSV_SPOTS_MAX 32
 
@@ -559,8 +561,9 @@ typedef struct RsvHint
 	int64 last_taken;       /* highest free row taken, -1 if none */
 	TimestampTz first_held; /* earliest end of a hold met, DT_NOEND if none, DT_NOBEGIN if not
 							 * looked at */
+	int32 read_to;          /* where reading ahead ended, PG_INT32_MIN if nothing was read */
 	int nspots;
-	RsvSpot spots[RSV_SPOTS_MAX]; /* read ahead */
+	RsvSpot spots[RSV_SPOTS_MAX]; /* of what was read ahead, the rows that are there */
 } RsvHint;
 
 /* What one subtransaction has done to one pool. */

@@ -19,12 +19,14 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "storage/bufmgr.h"
+#include "storage/smgr.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -34,6 +36,9 @@
 #define RSV_KEYS_MAX 3
 
 static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
+static void look_at_block(RsvScan *scan, RsvSpot *spots, BlockNumber *blocks, bool *there,
+						  int first, int count);
+static bool is_in_file(Relation relation, BlockNumber block);
 static RsvWrite write_result(TM_Result result);
 static RsvWrite lock_row(Relation relation, ItemPointer tid, LockTupleMode mode,
 						 TransactionId *holder);
@@ -132,13 +137,27 @@ rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid)
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->as_of = NULL;
 	InitDirtySnapshot(scan->dirty);
-	if (ItemPointerGetBlockNumber(tid) >= RelationGetNumberOfBlocks(scan->table) ||
+	if (!is_in_file(scan->table, ItemPointerGetBlockNumber(tid)) ||
 		!table_tuple_fetch_row_version(scan->table, tid, &scan->dirty, scan->slot) ||
 		TransactionIdIsValid(scan->dirty.xmin))
 		return false;
 	scan->holder = scan->dirty.xmax;
 	slot_getallattrs(scan->slot);
 	return true;
+}
+
+/*
+ * Is the block in the table's file? The length that was last seen will do, as
+ * whoever makes a file shorter says so to all sessions before they can lock the
+ * table again; asking the operating system each time costs a system call.
+ */
+static bool
+is_in_file(Relation relation, BlockNumber block)
+{
+	BlockNumber seen = RelationGetSmgr(relation)->smgr_cached_nblocks[MAIN_FORKNUM];
+
+	return (seen != InvalidBlockNumber && block < seen) ||
+		block < RelationGetNumberOfBlocks(relation);
 }
 
 /*
@@ -156,6 +175,73 @@ rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid)
 	*tid = *found;
 	*value = index_getattr(scan->scan->xs_itup, key_column, RelationGetDescr(scan->index), &isnull);
 	return true;
+}
+
+/*
+ * Leaves out the places where no row is left, and returns how many remain. A
+ * block is looked at once, however many of the places are in it: under an old
+ * snapshot the index goes on naming rows that are long gone.
+ */
+int
+rsv_scan_sift(RsvScan *scan, RsvSpot *spots, int count)
+{
+	bool *there = palloc0(sizeof(bool) * count);
+	BlockNumber *blocks = palloc(sizeof(BlockNumber) * count);
+	int kept = 0;
+
+	for (int i = 0; i < count; i++)
+		blocks[i] = ItemPointerGetBlockNumber(&spots[i].tid);
+	for (int i = 0; i < count; i++)
+	{
+		if (blocks[i] != InvalidBlockNumber)
+			look_at_block(scan, spots, blocks, there, i, count);
+		if (there[i])
+			spots[kept++] = spots[i];
+	}
+	pfree(there);
+	pfree(blocks);
+	return kept;
+}
+
+/* Looks at the places in the block of the first one, and crosses them off. */
+static void
+look_at_block(RsvScan *scan, RsvSpot *spots, BlockNumber *blocks, bool *there, int first, int count)
+{
+	BlockNumber block = blocks[first];
+	Buffer buffer = ReadBuffer(scan->table, block);
+	HeapTupleData row;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	for (int i = first; i < count; i++)
+	{
+		ItemPointerData tid = spots[i].tid;
+
+		if (blocks[i] != block)
+			continue;
+		blocks[i] = InvalidBlockNumber;
+		there[i] =
+			heap_hot_search_buffer(&tid, scan->table, buffer, &scan->dirty, &row, NULL, true);
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+/* Is the row version that was at tid still the newest, and nobody changing it? */
+bool
+rsv_store_stands(RsvTable table, ItemPointer tid)
+{
+	Relation relation = table_open(rsv_layout_table(table)->oid, NoLock);
+	HeapTupleData row = {.t_self = *tid};
+	SnapshotData dirty;
+	Buffer buffer;
+	bool stands;
+
+	InitDirtySnapshot(dirty);
+	stands = is_in_file(relation, ItemPointerGetBlockNumber(tid)) &&
+		heap_fetch(relation, &dirty, &row, &buffer, false);
+	if (stands)
+		ReleaseBuffer(buffer);
+	table_close(relation, NoLock);
+	return stands && !TransactionIdIsValid(dirty.xmin) && !TransactionIdIsValid(dirty.xmax);
 }
 
 /* Moves to the next row in the scan's direction, all its columns in slot->tts_values. */
@@ -212,20 +298,21 @@ void
 rsv_store_insert(RsvTable table, Datum *values, bool *nulls)
 {
 	RsvTableInfo *info = rsv_layout_table(table);
-	Relation relation = rsv_layout_open(info);
+	Relation relation = table_open(info->oid, NoLock);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
 
+	info->target->ri_RelationDesc = relation;
 	slot->tts_values = values;
 	slot->tts_isnull = nulls;
 	ExecStoreVirtualTuple(slot);
 	if (relation->rd_att->constr)
 		ExecConstraints(info->target, slot, info->estate);
 	table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
-	ExecInsertIndexTuples(info->target, slot, info->estate, false, false, NULL, NIL, false);
+	rsv_layout_index_row(info, relation, slot, false, false);
 
 	ResetPerTupleExprContext(info->estate);
 	ExecDropSingleTupleTableSlot(slot);
-	rsv_layout_close(info);
+	table_close(relation, NoLock);
 }
 
 /*
@@ -264,12 +351,7 @@ rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls, bo
 	if (result == RSV_WRITTEN)
 		*tid = slot->tts_tid;
 	if (result == RSV_WRITTEN && update_indexes != TU_None)
-	{
-		(void) rsv_layout_open(info);
-		ExecInsertIndexTuples(info->target, slot, info->estate, true, false, NULL, NIL,
-							  update_indexes == TU_Summarizing);
-		rsv_layout_close(info);
-	}
+		rsv_layout_index_row(info, relation, slot, true, update_indexes == TU_Summarizing);
 
 	ResetPerTupleExprContext(info->estate);
 	ExecDropSingleTupleTableSlot(slot);

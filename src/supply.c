@@ -24,6 +24,9 @@
 
 #include "reservation.h"
 
+/* How many entries of the index a walk reads ahead at most, most of them of rows long gone */
+#define RSV_READ_MAX (8 * RSV_SPOTS_MAX)
+
 /* One walk. */
 typedef struct Walk
 {
@@ -281,15 +284,22 @@ take_free(Walk *walk, RsvScan *scan)
 		rsv_in_flight_add(&walk->in_flight, holder);
 }
 
-/* Reads on in the index, for those who come after. */
+/* Reads on in the index, for those who come after, as far as the hint says. */
 static void
 read_ahead(RsvHint *hint, RsvScan *scan)
 {
+	RsvSpot read[RSV_READ_MAX];
+	int nread = 0;
 	Datum number;
 
-	while (hint->nspots < RSV_SPOTS_MAX &&
-		   rsv_scan_ahead(scan, 2, &number, &hint->spots[hint->nspots].tid))
-		hint->spots[hint->nspots++].number = DatumGetInt32(number);
+	while (nread < RSV_READ_MAX && rsv_scan_ahead(scan, 2, &number, &read[nread].tid))
+		read[nread++].number = DatumGetInt32(number);
+	hint->read_to = nread == RSV_READ_MAX ? read[nread - 1].number : hint->to;
+	nread = rsv_scan_sift(scan, read, nread);
+	if (nread > RSV_SPOTS_MAX)
+		hint->read_to = Min(hint->read_to, read[RSV_SPOTS_MAX].number);
+	hint->nspots = Min(nread, RSV_SPOTS_MAX);
+	memcpy(hint->spots, read, sizeof(RsvSpot) * hint->nspots);
 }
 
 /*

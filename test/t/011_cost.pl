@@ -111,8 +111,8 @@ EOF
 my @again = buffers_of("SELECT status FROM reservation.claim_next('used', 'h')", 310);
 my $returned = mean(@again[ 10 .. 309 ]);
 note(sprintf 'buffers a claim after 50,000 releases under an old snapshot: %.1f', $returned);
-# A dead row is looked at once: here three lie between any two units, and one where each lay before.
-cmp_ok($returned, '<=', $fresh + 8, 'a claim of what came back reads the dead rows on its way only');
+# Dead rows lie between any two units; a walk sifts them a block at a time.
+cmp_ok($returned, '<=', 1.2 * $fresh, 'a claim of what came back costs what a fresh one does');
 is($node->safe_psql('postgres', "SELECT min(number) FROM reservation.available
 		JOIN reservation.pool USING (pool_id) WHERE pool = 'used'"),
 	4 * 311, 'what was given back went out, lowest first');
