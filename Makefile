@@ -125,9 +125,9 @@ deb: dist
 	mv dist/deb/*.deb dist && rm -r dist/deb
 
 test-packages: dist
-	test/debian bookworm 15 test/packages
-	test/debian trixie 17 test/packages
-	test/debian forky 18 test/packages
+	GOAL=packages test/debian bookworm 15 test/packages
+	GOAL=packages test/debian trixie 17 test/packages
+	GOAL=packages test/debian forky 18 test/packages
 
 .PHONY: demo bench profile metrics test test-17 test-18 test-packages test-clients soak smith lint \
 	$(addprefix lint-,$(LINTS)) dist deb
