@@ -37,7 +37,8 @@
 #       until so many are waiting there; then lets all of them go at once.
 #
 # A standby made from such a node's backup finds the extension too: its settings come along.
-# RSV_DESTDIR, set by test/run, is where the build lies; without it the server's own is used.
+# RSV_CONF, set by test/run, has the lines of postgresql.conf that say where the build lies; without
+# it the server's own is used.
 
 package Reservation;
 
@@ -65,13 +66,7 @@ sub node
 
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(@{ $opts{init} || [] });
-	if ($ENV{RSV_DESTDIR})
-	{
-		my $library_dir = $ENV{RSV_DESTDIR} . $node->config_data('--pkglibdir');
-		$node->append_conf('postgresql.conf', "extension_destdir = '$ENV{RSV_DESTDIR}'");
-		# extension_destdir does not serve shared_preload_libraries
-		$node->append_conf('postgresql.conf', "dynamic_library_path = '$library_dir:\$libdir'");
-	}
+	$node->append_conf('postgresql.conf', $ENV{RSV_CONF}) if $ENV{RSV_CONF};
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'reservation'")
 	  if $opts{preload};
 	$node->append_conf('postgresql.conf', 'max_connections = 250');
