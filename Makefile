@@ -2,6 +2,7 @@
 #
 #   make demo    watch it work on a throw-away server; on Debian, installs what is missing
 #   make bench   what a claim costs, beside the ways without this extension
+#   make books   how long the books of a large pool take to check, and what archiving saves
 #   make profile how many instructions a call costs, and where they go
 #   make metrics scrapes monitor/prometheus-sql-exporter.yml with the real exporter
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
@@ -57,6 +58,9 @@ demo:
 
 bench:
 	test/setup bench && test/benchmark
+
+books:
+	test/setup books && test/books
 
 profile:
 	test/setup profile && test/profile
@@ -145,5 +149,5 @@ test-packages: dist
 	GOAL=packages test/debian trixie 17 test/packages
 	GOAL=packages test/debian forky 18 test/packages
 
-.PHONY: demo bench profile metrics test test-worker test-17 test-18 test-packages test-clients \
+.PHONY: demo bench books profile metrics test test-worker test-17 test-18 test-packages test-clients \
 	test-proxy bench-proxy soak smith lint $(addprefix lint-,$(LINTS)) dist deb
