@@ -795,6 +795,16 @@ CREATE FUNCTION reservation.version() RETURNS text
     LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rsv_version';
 COMMENT ON FUNCTION reservation.version IS 'The version of the library that is loaded.';
 
+CREATE FUNCTION reservation.shard_of_name(name text) RETURNS integer
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rsv_shard_of_name';
+COMMENT ON FUNCTION reservation.shard_of_name IS 'To which of 4,096 shards (0 to 4095) a pool belongs by its name, or a cart, a scope or the key of a limit: the low 12 bits of the CRC-32C of the name, or of its tag, which is what stands between its first { and the next }. The same on every machine and in every version. NULL: 0.
+Errors: none. Locks: none.';
+
+CREATE FUNCTION reservation.shard_of_id(id uuid) RETURNS integer
+    LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rsv_shard_of_id';
+COMMENT ON FUNCTION reservation.shard_of_id IS 'To which of 4,096 shards (0 to 4095) a claim or checkout belongs by its id: that of its pool. NULL: 0.
+Errors: none. Locks: none.';
+
 CREATE FUNCTION reservation.create_pool(pool text, capacity bigint DEFAULT NULL, kind text DEFAULT 'numbered',
         first_number integer DEFAULT 1, hold_ttl interval DEFAULT NULL, per_holder integer DEFAULT NULL,
         floor bigint DEFAULT 0, ceiling bigint DEFAULT NULL, opens_at timestamptz DEFAULT NULL,

@@ -1,6 +1,7 @@
--- Claim ids: UUID version 7 (RFC 9562), with 12 bits of the CRC-32C of the pool's name in rand_a.
+-- Claim ids: UUID version 7 (RFC 9562), with 12 bits of the CRC-32C of the pool's name, or of its tag, in rand_a; and the functions
+-- that say so.
 BEGIN;
-SELECT plan(23);
+SELECT plan(33);
 
 -- CRC-32C as RFC 3720 has it, worked out here on its own: reflected polynomial 82F63B78, bit by bit
 CREATE FUNCTION pg_temp.crc32c(name text) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -41,6 +42,19 @@ SELECT is(count(DISTINCT claim_id), count(*), 'no two alike') FROM id;
 SELECT is(count(DISTINCT pg_temp.field(claim_id, 66, 62)), count(*), 'not in their random part either') FROM id;
 SELECT ok(bool_and(ones BETWEEN 200 AND 600), 'each of the 62 bits of rand_b is set in about half of 800 ids')
 FROM (SELECT bit, count(*) FILTER (WHERE get_bit(pg_temp.bits(claim_id), bit) = 1) AS ones FROM id, generate_series(66, 127) bit GROUP BY bit) b;
+
+-- the shard, by name and by id
+SELECT is_empty('SELECT name FROM id WHERE reservation.shard_of_name(name) <> pg_temp.crc32c(name) & 4095
+    OR reservation.shard_of_id(claim_id) <> reservation.shard_of_name(name)', 'shard_of_name and shard_of_id agree with it');
+SELECT is(reservation.shard_of_name(NULL), 0, 'no name: 0');
+SELECT is(reservation.shard_of_id(NULL), 0, 'no id: 0');
+SELECT is(reservation.shard_of_id('ffffffff-ffff-ffff-ffff-ffffffffffff'), 4095, 'an id that is none of ours has some shard');
+SELECT is(reservation.shard_of_name(name), (pg_temp.crc32c(tag) & 4095)::integer, format('the tag of %L is %L', name, tag))
+FROM (VALUES ('{summer} shirt', 'summer'), ('cart {summer}{winter}', 'summer'), ('{}{summer}', '{}{summer}'), ('sum}mer {', 'sum}mer {'),
+    ('a}{b}', 'b')) t (name, tag);
+SELECT reservation.create_pool('{summer} shirt');
+SELECT is(reservation.shard_of_id(claim_id), (pg_temp.crc32c('summer') & 4095)::integer, 'the tag goes into the id')
+FROM reservation.claim_next('{summer} shirt', 'h');
 
 -- the other door, a second claim of the same unit, and another pool of the same name: the same hash
 SELECT reservation.create_pool('hall of 3', 3);

@@ -6,6 +6,8 @@ SELECT no_plan();
 CREATE TEMP TABLE door (name text, arguments text, result text, volatility "char", changes boolean);
 INSERT INTO door VALUES
 ('version', '', 'text', 's', false),
+('shard_of_name', 'name text', 'integer', 'i', false),
+('shard_of_id', 'id uuid', 'integer', 'i', false),
 ('create_pool',
     'pool text, capacity bigint DEFAULT NULL::bigint, kind text DEFAULT ''numbered''::text, first_number integer DEFAULT 1, '
     'hold_ttl interval DEFAULT NULL::interval, per_holder integer DEFAULT NULL::integer, floor bigint DEFAULT 0, '
@@ -119,7 +121,7 @@ SELECT unnest(ARRAY[
     is(pg_get_function_result(oid), result, name || ': result'),
     is(provolatile, volatility, name || ': volatility'),
     ok(NOT proisstrict, name || ' answers a NULL with an error, not with nothing'),
-    is(proparallel, CASE name WHEN 'version' THEN 's' ELSE 'u' END::"char", name || ': parallel safety'),
+    is(proparallel, CASE WHEN name ~ '^(version|shard_of_.*)$' THEN 's' ELSE 'u' END::"char", name || ': parallel safety'),
     ok(NOT prosecdef AND proconfig IS NULL, name || ' runs as its caller'),
     is(prokind, 'f'::"char", name || ' is a plain function')])
 FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace;
