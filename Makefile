@@ -7,6 +7,8 @@
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
 #   make test-worker   what one session sees, beside a background worker that never rests
 #   make test-clients  the same calls from every driver in docs/clients.md; needs npm's registry
+#   make test-proxy    pools on two shards behind a proxy (docs/scale-out.md); part of make test
+#   make bench-proxy   what the proxy costs
 #   make test-17, make test-18: the same on PostgreSQL 17 and 18, in a chroot (see test/debian)
 #   make soak    every function at once from 32 clients, with random kills, for ten minutes
 #   make smith   random queries, by sqlsmith, for ten minutes
@@ -22,7 +24,7 @@ PG_CPPFLAGS = -DRESERVATION_VERSION='"$(EXTVERSION)"'
 DATA = $(wildcard sql/*--*--*.sql)
 DATA_built = sql/reservation--$(EXTVERSION).sql
 
-DOCS = $(wildcard monitor/*)
+DOCS = $(wildcard monitor/*) proxy/reservation_proxy.sql
 
 # what pg_regress must see come out lies in expected/, at the top
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -85,6 +87,12 @@ soak:
 smith:
 	test/setup smith && test/smith
 
+test-proxy:
+	test/setup proxy && test/run tap 030_proxy
+
+bench-proxy:
+	test/setup proxy && test/benchmark-proxy
+
 # Unused parameters are allowed: what PostgreSQL calls back has a fixed list of them.
 LINT_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 LINTS = format cppcheck warnings assertions version docs
@@ -124,4 +132,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench profile metrics test test-worker test-17 test-18 test-clients soak smith lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench profile metrics test test-worker test-17 test-18 test-clients test-proxy bench-proxy soak smith lint $(addprefix lint-,$(LINTS)) dist

@@ -23,6 +23,8 @@
 #
 #   crash_and_restart($node);
 #       SIGKILLs the postmaster and everything it started, then starts it again.
+#   crash($node); ... restart($node);
+#       The same in two steps.
 #
 #   my $session = session($node, $dbname);
 #       A psql in the background, which goes on after an error; end it with $session->quit.
@@ -53,7 +55,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-our @EXPORT = qw(verify_ok pgbench_run crash_and_restart
+our @EXPORT = qw(verify_ok pgbench_run crash_and_restart crash restart
   session ask ask_later answer wait_until_blocked gate GATE);
 
 use constant GATE_KEY => 4711;
@@ -130,6 +132,15 @@ sub pgbench_run
 sub crash_and_restart
 {
 	my ($node) = @_;
+
+	crash($node);
+	restart($node);
+	return;
+}
+
+sub crash
+{
+	my ($node) = @_;
 	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
 
 	my @processes = split /\n/,
@@ -143,6 +154,14 @@ sub crash_and_restart
 	{
 		Time::HiRes::usleep(100_000);
 	}
+	return;
+}
+
+sub restart
+{
+	my ($node) = @_;
+	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
+
 	while ($tries-- > 0)
 	{
 		return if $node->start(fail_ok => 1);
