@@ -120,7 +120,9 @@ rsv_launcher_init(void)
 	strlcpy(launcher.bgw_function_name, "rsv_launcher_main", sizeof(launcher.bgw_function_name));
 	strlcpy(launcher.bgw_name, "reservation launcher", BGW_MAXLEN);
 	strlcpy(launcher.bgw_type, "reservation launcher", BGW_MAXLEN);
-	RegisterBackgroundWorker(&launcher);
+	/* pg_upgrade wants every database for itself */
+	if (!IsBinaryUpgrade)
+		RegisterBackgroundWorker(&launcher);
 }
 
 static void

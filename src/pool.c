@@ -197,6 +197,27 @@ rsv_pool_read(int32 pool_id, RsvPool *pool)
 				 errhint("Run SELECT * FROM reservation.verify() to see what else is wrong.")));
 }
 
+/*
+ * Is the pool there, and of a counted one the stock? While a dump is restored, table
+ * by table, claims may be there before them.
+ */
+bool
+rsv_pool_is_whole(int32 pool_id, Snapshot as_of)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
+	ItemPointerData place;
+	RsvPool pool;
+	RsvScan scan;
+	bool found = pool_from_index(RSV_POOL_PKEY, &key, &pool, &place);
+
+	if (!found || !pool.counted)
+		return found;
+	rsv_scan_begin(&scan, RSV_STOCK_PKEY, as_of, &key, 1);
+	found = rsv_scan_next(&scan);
+	rsv_scan_end(&scan);
+	return found;
+}
+
 void
 rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 {

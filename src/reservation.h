@@ -477,6 +477,7 @@ extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool
 extern void rsv_pool_find(const text *name, RsvPool *pool);
 extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
+extern bool rsv_pool_is_whole(int32 pool_id, Snapshot as_of);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
 pg_noreturn extern void rsv_pool_refuse_unknown(const text *name);
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);

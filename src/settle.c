@@ -400,7 +400,7 @@ rsv_sweep_holds(int32 *pool_id, int32 pools, int32 max)
 			rsv_claim_from_scan(&scan, &first);
 		rsv_scan_end(&scan);
 		*pool_id = found ? first.pool_id : RSV_SWEPT;
-		if (found && first.expires_at <= now)
+		if (found && first.expires_at <= now && rsv_pool_is_whole(*pool_id, as_of))
 			lapsed += sweep_pool(*pool_id, max - lapsed, now, as_of);
 	}
 	rsv_store_forget(as_of);

@@ -169,6 +169,7 @@ make_way(void)
 
 	if (!OidIsValid(extension))
 		return BATCH_NO_EXTENSION;
+	rsv_agreement_check();
 	SET_LOCKTAG_OBJECT(database, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
 	if (LockAcquire(&database, RowExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL ||
 		!ConditionalLockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock) ||

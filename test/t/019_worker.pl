@@ -155,6 +155,32 @@ is($node->safe_psql('shop', $repeat), 't', 'which is repeated in its turn');
 is($node->safe_psql('other', $repeat), 't', 'where the retention is long, nothing is forgotten');
 $node->safe_psql('postgres', 'ALTER DATABASE shop RESET reservation.request_retention');
 
+# ---- a dump that is being restored, table by table: claims before their pools, pools before their stock
+
+naptime(0);
+$node->safe_psql('postgres', 'CREATE DATABASE half');
+$node->safe_psql('half', "CREATE EXTENSION reservation; CREATE SCHEMA dump");
+$node->safe_psql('half', <<'EOS');
+SELECT reservation.create_pool('print', 3), reservation.create_pool('shirt', 10, 'counted');
+SELECT reservation.claim_next('print', 'late', 2, ttl => '1 us'), reservation.take('shirt', 'late', 4, ttl => '1 us');
+CREATE TABLE dump.available AS TABLE reservation.available;
+CREATE TABLE dump.claim AS TABLE reservation.claim;
+CREATE TABLE dump.pool AS TABLE reservation.pool;
+CREATE TABLE dump.stock AS TABLE reservation.stock;
+TRUNCATE reservation.available, reservation.claim, reservation.pool, reservation.stock;
+EOS
+naptime('100ms');
+foreach my $table ('claim', 'pool', 'stock', 'available')
+{
+	wait_for_visits('half', 3);
+	is($node->safe_psql('half', "INSERT INTO reservation.$table TABLE dump.$table"), '', "$table is restored");
+}
+ok($node->poll_query_until('half', "SELECT count(*) = 3 FROM reservation.claim WHERE state = 'lapsed'"),
+	'then the worker does its chores');
+is($node->safe_psql('half', "SELECT available, held FROM reservation.availability('{print,shirt}')"), "3|0\n10|0", 'all is free');
+verify_ok($node, 'half');
+$node->safe_psql('postgres', 'DROP DATABASE half');
+
 # ---- who wants the database
 
 busy_copy('copy1');
