@@ -334,6 +334,8 @@ rsv_slot_change(int32 pool_id, RsvSlot *slot, int64 quantity, int64 added, Trans
 	{
 		place->slot = slot->slot;
 		place->tid = slot->tid;
+		/* what we take is still ours to give back: we may not say that nothing is left */
+		rsv_touch_hold(pool_id);
 	}
 	return result;
 }

@@ -58,7 +58,7 @@ rsv_touch_freed(int32 pool_id, int32 number, bool several)
 	rsv_hint_freed(&entry->key, number, several);
 }
 
-/* A hold has been changed: if this transaction rolls back, it is as it was. */
+/* A hold or a slot has been changed: if this transaction rolls back, it is as it was. */
 void
 rsv_touch_hold(int32 pool_id)
 {
