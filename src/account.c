@@ -30,7 +30,7 @@ static int64 argument_delta(FunctionCallInfo fcinfo, int argument);
 static bool has_room(const RsvPool *pool, int64 delta, TimestampTz now);
 static void require_span(const RsvPool *pool, int64 total, int64 floor);
 pg_noreturn static void refuse_span(const RsvPool *pool);
-static const char *take_out(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now);
+static const char *take_out(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now);
 
 /*
  * adjust(pool text, delta bigint, request_id text, reason text)
@@ -135,7 +135,7 @@ rsv_account_move_floor(const RsvPool *pool, int64 floor)
 	require_span(pool, pool->capacity + rsv_slot_added(pool), floor);
 	change = floor - pool->floor;
 	if (change > 0)
-		status = take_out(pool, change, false, &now);
+		status = take_out(pool, change, RSV_DRAW_CLAIM, &now);
 	else if (change < 0)
 		rsv_slot_give(pool->pool_id, -change, 0);
 
@@ -189,7 +189,7 @@ adjust(RsvPool *pool, int64 delta, const char *event, TimestampTz *now, const te
 		rsv_pool_lock(pool);
 	*now = GetCurrentTimestamp();
 	if (delta < 0)
-		status = take_out(pool, -delta, true, now);
+		status = take_out(pool, -delta, RSV_DRAW_ADJUST, now);
 	else if (has_room(pool, delta, *now))
 		rsv_slot_spread(pool->pool_id, delta);
 	else
@@ -248,13 +248,13 @@ refuse_span(const RsvPool *pool)
 					 PG_INT64_MAX)));
 }
 
-/* Takes from the pool, and returns the status. adjust: it leaves the pool for good. */
+/* Takes from the pool, and returns the status. */
 static const char *
-take_out(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now)
+take_out(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now)
 {
 	int64 available;
 
-	switch (rsv_draw(pool, quantity, adjust, now, rsv_wait_deadline(NULL, *now), &available))
+	switch (rsv_draw(pool, quantity, draw, now, rsv_wait_deadline(NULL, *now), &available))
 	{
 		case RSV_TAKEN:
 			return "adjusted";

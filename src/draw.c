@@ -35,7 +35,7 @@ typedef struct Taking
 {
 	const RsvPool *pool;
 	int64 wanted;
-	bool adjust; /* what is taken leaves the pool for good */
+	RsvDraw draw;
 	TimestampTz now;
 	bool crowded;  /* a slot was in flight, now or when we looked before */
 	List *slots;   /* those that nobody is changing, none with enough */
@@ -60,15 +60,21 @@ static bool gather_lapsed(Taking *taking);
  * Takes a quantity, all or nothing. If there is too little, or it is undecided
  * at the deadline, *available says how much is free. *now moves on when the call
  * has waited.
+ *
+ * Tentative: what was gathered before somebody came in the way is kept, and the
+ * rest looked for. There is no need of a subtransaction of our own, and we do not
+ * wait, because we would do so with something in our hands.
  */
 RsvSupply
-rsv_draw(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now, TimestampTz deadline,
+rsv_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, TimestampTz deadline,
 		 int64 *available)
 {
+	bool tentative = draw == RSV_DRAW_TENTATIVE;
+	int64 got = 0;
 	Taking taking = {
 		.pool = pool,
 		.wanted = quantity,
-		.adjust = adjust,
+		.draw = draw,
 		.now = *now,
 	};
 
@@ -77,23 +83,28 @@ rsv_draw(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now, Tim
 		return RSV_TAKEN;
 	for (;;)
 	{
+		bool enough;
+
 		CHECK_FOR_INTERRUPTS();
 		if (look(&taking, available))
 			return RSV_TAKEN;
-		if (*available >= quantity)
+		enough = *available >= taking.wanted;
+		rsv_slot_add(available, got);
+		if (enough && (tentative ? gather(&taking) : rsv_attempt(gather, &taking)))
+			return RSV_TAKEN;
+		if (enough && tentative)
 		{
-			if (rsv_attempt(gather, &taking))
-				return RSV_TAKEN;
+			got += taking.wanted - taking.missing;
+			taking.wanted = taking.missing;
 		}
-		else if (!taking.in_flight.any && taking.gone)
+		if (!enough && !taking.in_flight.any && taking.gone)
 			return RSV_GONE;
-		if (taking.in_flight.any)
-		{
-			if (!rsv_supply_wait(pool, &taking.in_flight, deadline, now))
-				return RSV_UNDECIDED;
-			taking.now = *now;
-			taking.crowded = true;
-		}
+		if (!taking.in_flight.any)
+			continue;
+		if (tentative || !rsv_supply_wait(pool, &taking.in_flight, deadline, now))
+			return RSV_UNDECIDED;
+		taking.now = *now;
+		taking.crowded = true;
 	}
 }
 
@@ -134,11 +145,7 @@ look(Taking *taking, int64 *available)
 		}
 		taking->gone = *available < taking->wanted;
 		if (*available == 0 && !hint.nothing_free)
-		{
 			hint.first_free = RSV_NOTHING_FREE;
-			/* what this transaction took may come back */
-			rsv_touch_taken(pool_id, 0);
-		}
 	}
 	rsv_hint_end(&hint, taking->now);
 	return taken;
@@ -206,7 +213,8 @@ take_from(Taking *taking, RsvSlot *slot)
 	if (taking->crowded && rest / 2 >= taking->wanted && rsv_slot_may_split(pool_id, taking->now))
 		half = rest / 2;
 	result = rsv_slot_change(pool_id, slot, rest - half,
-							 slot->added - (taking->adjust ? taking->wanted : 0), &slot->holder);
+							 slot->added - (taking->draw == RSV_DRAW_ADJUST ? taking->wanted : 0),
+							 &slot->holder);
 	if (result == RSV_WRITTEN && half > 0)
 		rsv_slot_split(pool_id, half);
 	return result;
@@ -271,7 +279,8 @@ gather(void *argument)
 		if (part == 0)
 			continue;
 		result = rsv_slot_change(taking->pool->pool_id, slot, slot->quantity - part,
-								 slot->added - (taking->adjust ? part : 0), &slot->holder);
+								 slot->added - (taking->draw == RSV_DRAW_ADJUST ? part : 0),
+								 &slot->holder);
 		if (result == RSV_BUSY)
 			rsv_in_flight_add(&taking->in_flight, slot->holder);
 		if (result != RSV_WRITTEN)
@@ -329,7 +338,7 @@ gather_lapsed(Taking *taking)
 	}
 	rsv_scan_end(&scan);
 	MemoryContextDelete(row);
-	if (taking->missing == 0 && (rest > 0 || taking->adjust))
-		rsv_slot_give(pool_id, rest, taking->adjust ? -wanted : 0);
+	if (taking->missing == 0 && (rest > 0 || taking->draw == RSV_DRAW_ADJUST))
+		rsv_slot_give(pool_id, rest, taking->draw == RSV_DRAW_ADJUST ? -wanted : 0);
 	return taking->missing == 0;
 }

@@ -190,8 +190,8 @@ take_counted(RsvHold *hold, RsvItem *item)
 {
 	RsvClaim *claim = palloc0(sizeof(RsvClaim));
 	int64 available = 0;
-	RsvSupply supply =
-		rsv_draw(&item->pool, item->quantity, false, &hold->now, hold->now, &available);
+	RsvSupply supply = rsv_draw(&item->pool, item->quantity, RSV_DRAW_TENTATIVE, &hold->now,
+								hold->now, &available);
 
 	if (supply != RSV_TAKEN)
 		return short_of(item, supply, "insufficient", available);
@@ -233,7 +233,7 @@ probe_item(void *argument)
 
 	if (item->pool.counted)
 	{
-		(void) rsv_draw(&item->pool, item->quantity, false, &probe->now, probe->deadline,
+		(void) rsv_draw(&item->pool, item->quantity, RSV_DRAW_CLAIM, &probe->now, probe->deadline,
 						&available);
 		return false;
 	}

@@ -665,7 +665,14 @@ extern void rsv_slot_split(int32 pool_id, int64 quantity);
 extern void rsv_slot_add(int64 *sum, int64 quantity);
 
 /* draw.c: taking from the slots */
-extern RsvSupply rsv_draw(const RsvPool *pool, int64 quantity, bool adjust, TimestampTz *now,
+typedef enum RsvDraw
+{
+	RSV_DRAW_CLAIM,
+	RSV_DRAW_ADJUST,   /* what is taken leaves the pool for good */
+	RSV_DRAW_TENTATIVE /* for a claim; the caller undoes everything unless all was taken */
+} RsvDraw;
+
+extern RsvSupply rsv_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
 						  TimestampTz deadline, int64 *available);
 
 /* account.c: the balance of counted pools */

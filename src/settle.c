@@ -335,7 +335,7 @@ may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampT
 		return true;
 
 	supply = claim->numbered ? rsv_supply_take_unit(pool, claim->number, now, deadline)
-							 : rsv_draw(pool, wanted, false, now, deadline, &available);
+							 : rsv_draw(pool, wanted, RSV_DRAW_CLAIM, now, deadline, &available);
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
 	*taken_again = supply == RSV_TAKEN;

@@ -171,7 +171,8 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	 RsvAnswer *answer)
 {
 	int64 available = 0;
-	RsvSupply supply = rsv_draw(pool, order->quantity, false, &order->now, deadline, &available);
+	RsvSupply supply =
+		rsv_draw(pool, order->quantity, RSV_DRAW_CLAIM, &order->now, deadline, &available);
 	RsvClaim claim = {
 		.claimed_at = order->now,
 		.finalized_at = order->now,

@@ -142,17 +142,4 @@ SELECT checkout_id AS jim FROM reservation.checkout('co 13', 'jim', '[{"pool": "
 SELECT status FROM reservation.cancel_checkout(:'jim');
 SELECT pool, available, held, finalized FROM reservation.availability('{co stock,co floor}');
 
--- many lines
-SELECT count(*) FROM generate_series(1, 2000) n, reservation.create_pool('co many ' || n, 2);
-SELECT status, jsonb_array_length(claims) FROM reservation.checkout('co 8', 'fay', (SELECT jsonb_agg(jsonb_build_object('pool', 'co many ' || n, 'quantity', 2))
-    FROM generate_series(1, 2000) n));
-SELECT count(*) < 1100 AS few_locks FROM pg_locks WHERE pid = pg_backend_pid();
-BEGIN;
-SELECT status FROM reservation.checkouts, reservation.finalize_checkout(checkout_id) WHERE request_id = 'co 8';
-SELECT count(*) < 1100 AS few_locks FROM pg_locks WHERE pid = pg_backend_pid();
-COMMIT;
-SELECT status, jsonb_array_length(shortages) FROM reservation.checkout('co 9', 'gus', (SELECT jsonb_agg(jsonb_build_object('pool', 'co many ' || n))
-    FROM generate_series(1, 2000) n));
-SELECT count(*) FROM reservation.claims WHERE holder = 'fay' AND state = 'finalized';
 SELECT * FROM reservation.verify();
-SELECT count(*) FROM generate_series(1, 2000) n, reservation.drop_pool('co many ' || n, true);
