@@ -6,8 +6,8 @@
  * written in one transaction, all of them or none. Its request id is unique, and
  * the row is the stored answer: nothing in it that was answered ever changes.
  *
- * Locks: that of the request id, those of the holder in pools with per_holder,
- * then rows (hold.c).
+ * Locks: that of the request id, that of the cart, those of the holder in pools
+ * with per_holder, then rows (hold.c).
  */
 #include "postgres.h"
 
@@ -143,7 +143,7 @@ static void
 hold_lines(Purchase *purchase, RsvAnswer *answer)
 {
 	bool from_cart = purchase->cart != NULL;
-	Jsonb *lines = from_cart ? rsv_cart_read(purchase->cart) : purchase->lines;
+	Jsonb *lines = purchase->lines;
 	RsvHold hold = {
 		.holder = purchase->holder,
 		.request_id = purchase->request.request_id,
@@ -152,6 +152,12 @@ hold_lines(Purchase *purchase, RsvAnswer *answer)
 	};
 	RsvCheckout checkout = {.state = RSV_CHECKOUT_OPEN};
 
+	if (from_cart)
+	{
+		/* who merges the cart must see its checkout, or we the merge */
+		rsv_cart_lock(purchase->cart);
+		lines = rsv_cart_read(purchase->cart);
+	}
 	if (lines == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
