@@ -69,19 +69,7 @@ SELECT * FROM reservation.cart_lines('user sum');
 
 -- what is refused
 \t on
-CREATE FUNCTION pg_temp.refusal(call text, OUT state text, OUT message text, OUT detail text, OUT hint text)
-LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE 'SELECT t::text FROM reservation.' || call || ' AS t' INTO message;
-    RAISE SQLSTATE '00NIL';
-EXCEPTION
-    WHEN SQLSTATE '00NIL' THEN
-        state := 'none';
-    WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-            detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END
-$$;
+\i test/include/refusal.sql
 SELECT * FROM pg_temp.refusal($$cart_add('huge again', 'cart a', 9223372036854775807)$$);
 SELECT status FROM reservation.cart_set('huge', 'cart a', 9223372036854775807);
 SELECT * FROM pg_temp.refusal($$cart_add('huge', 'cart a', 1)$$);

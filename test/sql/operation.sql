@@ -43,19 +43,7 @@ SELECT status, length(response #>> '{}') FROM reservation.run_once('login', 'op 
 
 -- what is refused
 \t on
-CREATE FUNCTION pg_temp.refusal(call text, OUT state text, OUT message text, OUT detail text, OUT hint text)
-LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE 'SELECT t::text FROM reservation.' || call || ' AS t' INTO message;
-    RAISE SQLSTATE '00NIL';
-EXCEPTION
-    WHEN SQLSTATE '00NIL' THEN
-        state := 'none';
-    WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-            detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END
-$$;
+\i test/include/refusal.sql
 SELECT * FROM pg_temp.refusal($$run_once('login', 'op 1', '{"user": "bob"}')$$);
 SELECT * FROM pg_temp.refusal($$run_once('login', 'op 1')$$);
 SELECT * FROM pg_temp.refusal($$run_once('logout', 'op 1', '{}')$$);

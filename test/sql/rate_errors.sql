@@ -3,20 +3,7 @@
 \t on
 \pset null NULL
 
--- what a call raises: SQLSTATE, message, detail, hint. If it raises nothing: "none" and its first row, and it is undone.
-CREATE FUNCTION pg_temp.refusal(call text, OUT state text, OUT message text, OUT detail text, OUT hint text)
-LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE 'SELECT t::text FROM reservation.' || call || ' AS t' INTO message;
-    RAISE SQLSTATE '00NIL';
-EXCEPTION
-    WHEN SQLSTATE '00NIL' THEN
-        state := 'none';
-    WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-            detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END
-$$;
+\i test/include/refusal.sql
 
 -- key
 SELECT * FROM pg_temp.refusal($$rate_limit(NULL, 1, '1 day')$$);

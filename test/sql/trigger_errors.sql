@@ -7,19 +7,7 @@
 -- this session has the library loaded, as every one has with shared_preload_libraries
 SELECT count(*) FROM reservation.verify() WHERE false;
 
--- what a command raises: SQLSTATE, message, hint. If it raises nothing: "none", and it is undone.
-CREATE FUNCTION pg_temp.refusal(command text, OUT state text, OUT message text, OUT hint text)
-LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE command;
-    RAISE SQLSTATE '00NIL';
-EXCEPTION
-    WHEN SQLSTATE '00NIL' THEN
-        state := 'none';
-    WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
-END
-$$;
+\i test/include/refusal.sql
 SELECT status FROM reservation.create_pool('founders', 3);
 SELECT status FROM reservation.create_pool('founders stock', 3, 'counted');
 CREATE TABLE thing (id integer PRIMARY KEY, version integer NOT NULL DEFAULT 1, name text, flag boolean NOT NULL DEFAULT false,
@@ -28,13 +16,13 @@ CREATE TABLE thing (id integer PRIMARY KEY, version integer NOT NULL DEFAULT 1, 
 CREATE VIEW seen AS SELECT * FROM thing;
 
 -- not as a trigger
-SELECT * FROM pg_temp.refusal('SELECT reservation.check_version()');
-SELECT * FROM pg_temp.refusal('SELECT reservation.finalize_once()');
-SELECT * FROM pg_temp.refusal('SELECT reservation.assign_number()');
+SELECT state, message, hint FROM pg_temp.command_refusal('SELECT reservation.check_version()');
+SELECT state, message, hint FROM pg_temp.command_refusal('SELECT reservation.finalize_once()');
+SELECT state, message, hint FROM pg_temp.command_refusal('SELECT reservation.assign_number()');
 
 -- wrong time, event, level
 CREATE FUNCTION pg_temp.attach(event text, call text, OUT state text, OUT message text, OUT hint text) LANGUAGE sql AS $$
-    SELECT * FROM pg_temp.refusal(format('CREATE TRIGGER t %s EXECUTE FUNCTION reservation.%s', event, call))
+    SELECT state, message, hint FROM pg_temp.command_refusal(format('CREATE TRIGGER t %s EXECUTE FUNCTION reservation.%s', event, call))
 $$;
 SELECT * FROM pg_temp.attach('AFTER UPDATE ON thing FOR EACH ROW', $$check_version('version')$$);
 SELECT * FROM pg_temp.attach('BEFORE INSERT ON thing FOR EACH ROW', $$check_version('version')$$);
@@ -94,10 +82,10 @@ SELECT state, message FROM pg_temp.attach('BEFORE INSERT OR UPDATE ON thing FOR 
 
 -- pools are looked for when they are needed, because a restored schema has its triggers first
 CREATE TRIGGER t BEFORE INSERT OR UPDATE ON thing FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('foundlings', 'number');
-SELECT * FROM pg_temp.refusal('INSERT INTO thing (id) VALUES (1)');
+SELECT state, message, hint FROM pg_temp.command_refusal('INSERT INTO thing (id) VALUES (1)');
 CREATE OR REPLACE TRIGGER t BEFORE INSERT OR UPDATE ON thing FOR EACH ROW
 EXECUTE FUNCTION reservation.assign_number('founders stock', 'number');
-SELECT * FROM pg_temp.refusal('INSERT INTO thing (id) VALUES (1)');
+SELECT state, message, hint FROM pg_temp.command_refusal('INSERT INTO thing (id) VALUES (1)');
 CREATE OR REPLACE TRIGGER t BEFORE INSERT OR UPDATE ON thing FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('founders', 'number');
 
 -- what a definition rests on can go away while plans are cached
@@ -107,7 +95,7 @@ CREATE TRIGGER v BEFORE UPDATE ON thing FOR EACH ROW EXECUTE FUNCTION reservatio
 EXECUTE sign_up(1);
 EXECUTE change(1);
 ALTER TABLE thing RENAME COLUMN number TO member_number;
-SELECT * FROM pg_temp.refusal('EXECUTE sign_up(2)');
+SELECT state, message, hint FROM pg_temp.command_refusal('EXECUTE sign_up(2)');
 INSERT INTO thing (id) VALUES (2);
 ALTER TABLE thing RENAME COLUMN member_number TO number;
 INSERT INTO thing (id) VALUES (2) RETURNING number;
