@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -171,6 +172,80 @@ is($run->{processed}, 200, '200 jobs for 95 credits: every call is answered')
   or diag($run->{stderr});
 is($sql->('SELECT count(*) FROM jobs'), 95, '95 jobs were taken on');
 verify_ok($node, 'postgres', 'jobs: verify() finds nothing wrong');
+
+# ---- a crash in the middle of lines and jobs, twice, and then they go on
+
+$sql->(<<'EOF');
+SELECT FROM generate_series(1, 3) n, reservation.create_pool('crash ' || n, 1000000, 'counted');
+CREATE TABLE crash_line (LIKE line INCLUDING ALL);
+CREATE TRIGGER stock AFTER INSERT OR UPDATE OR DELETE ON crash_line FOR EACH ROW
+	EXECUTE FUNCTION reservation.take_stock('item', 'quantity');
+CREATE TABLE crash_job (LIKE line INCLUDING ALL, status text DEFAULT 'queued');
+CREATE TRIGGER charge AFTER INSERT OR UPDATE ON crash_job FOR EACH ROW
+	EXECUTE FUNCTION reservation.charge_credit('item', 'quantity', 'status', 'failed');
+EOF
+append_to_file("$folder/crash.sql", <<'EOF');
+\set what random(1, 10)
+\set item random(1, 3)
+\set quantity random(1, 4)
+\if :what <= 4
+BEGIN;
+INSERT INTO crash_line (item, quantity) VALUES ('crash ' || :item, :quantity), ('crash ' || :item % 3 + 1, 1);
+\if :what = 1
+ROLLBACK;
+\else
+COMMIT;
+\endif
+\elif :what <= 6
+DELETE FROM crash_line WHERE id = (SELECT id FROM crash_line WHERE id % 7 = :quantity LIMIT 1 FOR UPDATE SKIP LOCKED);
+\elif :what <= 7
+UPDATE crash_line SET quantity = :quantity WHERE id = (SELECT id FROM crash_line LIMIT 1 FOR UPDATE SKIP LOCKED);
+\elif :what <= 9
+INSERT INTO crash_job (item, quantity) VALUES ('crash ' || :item, :quantity);
+\else
+UPDATE crash_job SET status = 'failed'
+	WHERE id = (SELECT id FROM crash_job WHERE status = 'queued' LIMIT 1 FOR UPDATE SKIP LOCKED);
+\endif
+EOF
+# Pools whose sales are not what the rows say, and rows that do not have their claims.
+my $wrong = <<'EOF';
+WITH rows AS (SELECT item, quantity, 'public.crash_line ' || id AS holder FROM crash_line
+	UNION ALL SELECT item, quantity, 'public.crash_job ' || id FROM crash_job WHERE status <> 'failed')
+SELECT 'pool ' || pool FROM reservation.availability('{crash 1,crash 2,crash 3}')
+	WHERE finalized <> (SELECT coalesce(sum(quantity), 0) FROM rows WHERE item = pool)
+		OR available + finalized <> capacity
+UNION ALL SELECT r.holder FROM rows r WHERE quantity <> coalesce((SELECT sum(c.quantity - c.refunded)
+	FROM reservation.claims c WHERE c.holder = r.holder AND c.pool = r.item AND c.state = 'finalized'), 0)
+EOF
+foreach my $round (1, 2)
+{
+	my $before = $sql->('SELECT count(*) FROM reservation.log');
+	my $pgbench = IPC::Run::start(
+		[
+			$node->installed_command('pgbench'), '--no-vacuum',
+			'--host' => $node->host,
+			'--port' => $node->port,
+			'--client' => 16,
+			'--time' => $PostgreSQL::Test::Utils::timeout_default,
+			'--file' => "$folder/crash.sql",
+			'postgres'
+		],
+		'<', \undef, '>', '/dev/null', '2>', '/dev/null');
+	$node->poll_query_until('postgres', "SELECT count(*) > $before + 200 FROM reservation.log")
+	  or die 'the storm does not get going';
+	crash_and_restart($node);
+	$pgbench->finish;
+	cmp_ok($sql->('SELECT count(*) FROM crash_line'), '>', 0, "crash $round: there are lines");
+	is($sql->($wrong), '', "crash $round: each line and job has what it says, and nothing else is sold");
+	verify_ok($node, 'postgres', "crash $round: verify() finds nothing wrong");
+}
+isnt( $sql->("BEGIN; ALTER TABLE crash_line DISABLE TRIGGER stock;
+		DELETE FROM crash_line WHERE id = (SELECT min(id) FROM crash_line); $wrong; ROLLBACK"),
+	'', 'control: a line that was lost would have been noticed');
+$sql->("DELETE FROM crash_line; UPDATE crash_job SET status = 'failed'");
+is( $sql->("SELECT DISTINCT available FROM reservation.availability('{crash 1,crash 2,crash 3}')"),
+	1000000, 'deleted and failed, all of them: everything is back');
+verify_ok($node, 'postgres', 'crashes: verify() finds nothing wrong');
 
 # ---- a numbered table: data only, into a restored database
 
