@@ -38,10 +38,11 @@ typedef struct IndexName
 
 static RsvTableInfo tables[] = {
 	[RSV_POOL] = {"pool", 20},
+	[RSV_ERA] = {"era", 1},
 	[RSV_AVAILABLE] = {"available", 2},
 	[RSV_UNIT] = {"unit", 4},
 	[RSV_STOCK] = {"stock", 4},
-	[RSV_CLAIM] = {"claim", 13},
+	[RSV_CLAIM] = {"claim", 16},
 	[RSV_REQUEST] = {"request", 6},
 	[RSV_RATE] = {"rate", 5},
 	[RSV_OPERATION] = {"operation", 5},
@@ -49,12 +50,13 @@ static RsvTableInfo tables[] = {
 	[RSV_CHECKOUT] = {"checkout", 14},
 	[RSV_PAYMENT] = {"payment", 10},
 	[RSV_ORDER] = {"order", 5},
-	[RSV_LOG] = {"log", 10},
+	[RSV_LOG] = {"log", 14},
 };
 
 static IndexName indexes[] = {
 	[RSV_POOL_PKEY] = {"pool_pkey", RSV_POOL},
 	[RSV_POOL_NAME] = {"pool_name", RSV_POOL},
+	[RSV_ERA_PKEY] = {"era_pkey", RSV_ERA},
 	[RSV_AVAILABLE_PKEY] = {"available_pkey", RSV_AVAILABLE},
 	[RSV_UNIT_PKEY] = {"unit_pkey", RSV_UNIT},
 	[RSV_STOCK_PKEY] = {"stock_pkey", RSV_STOCK},

@@ -463,6 +463,7 @@ move_claim(Row *row, const text *old_holder, text *new_holder)
 			return;
 		claim.holder = new_holder;
 	} while (rsv_claim_change(&claim, RSV_FINALIZED, true, &unused) != RSV_WRITTEN);
+	rsv_chronicle_rename(&claim);
 }
 
 static bool

@@ -81,12 +81,14 @@ my %writes = (
 	run_once => "'scope', 'r'",
 	save_response => "'scope', 'r', '{}'",
 	rate_limit => "'key', 1, '1 day'",
+	index_events => '',
+	repair => "'limited'",
 	grant_access => "'reader', 'read'",
 );
 is( $primary->safe_psql('postgres', <<'EOF'),
 SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
 	WHERE pronamespace = 'reservation'::regnamespace AND provolatile = 'v'
-		AND proname <> ALL ('{verify,stats_by_id,reset_stats,holds_in_flight}')
+		AND proname <> ALL ('{verify,balance_at,events_since,stats_by_id,reset_stats,holds_in_flight}')
 		AND prorettype <> 'trigger'::regtype
 EOF
 	join(' ', sort keys %writes), 'every function that writes is called here');
@@ -117,6 +119,10 @@ foreach my $read (
 	'SELECT * FROM reservation.claims ORDER BY claim_id',
 	'SELECT pool, number, state, holder FROM reservation.holds ORDER BY pool, number',
 	"SELECT count(*) FROM reservation.stuck WHERE kind = 'refund due'",
+	'SELECT * FROM reservation.events ORDER BY position, step',
+	'SELECT * FROM reservation.events_since()',
+	"SELECT * FROM reservation.balance_at('limited', 'infinity')",
+	"SELECT * FROM reservation.balance_at('stock', 'infinity')",
 	'SELECT count(*) FROM reservation.stats WHERE since > clock_timestamp()')
 {
 	my $answer = $standby->safe_psql('postgres', $read);
