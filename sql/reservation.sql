@@ -813,10 +813,8 @@ CREATE VIEW reservation.contradictions AS
         AND (p.units_added = 0 OR s.oid IS NOT NULL)
         AND greatest(f.highest, l.highest) > greatest(p.first_number + p.capacity - 1, pg_sequence_last_value(s.oid))
     UNION ALL
-    SELECT p.pool, CASE p.kind WHEN 'counted' THEN 'a counted pool has free units' ELSE 'an open edition has free units' END,
-        '0', f.units::text, 'Delete them from reservation.available.'
-    FROM reservation.pool p JOIN free f USING (pool_id)
-    WHERE p.kind = 'counted' OR p.capacity IS NULL
+    SELECT p.pool, 'a counted pool has free units', '0', f.units::text, 'Delete them from reservation.available.'
+    FROM reservation.pool p JOIN free f USING (pool_id) WHERE p.kind = 'counted'
     UNION ALL
     SELECT p.pool, 'a numbered pool has stock', '0', s.units::text, 'Delete it from reservation.stock.'
     FROM reservation.pool p JOIN stock s USING (pool_id) WHERE p.kind = 'numbered'

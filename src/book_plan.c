@@ -112,7 +112,7 @@ RsvPlanInfo rsv_book_plans[] = {
 					" free AS (DELETE FROM reservation.available a USING reservation.pool p"
 					" WHERE a.pool_id OPERATOR(pg_catalog.=) $1"
 					" AND p.pool_id OPERATOR(pg_catalog.=) $1"
-					" AND (p.kind OPERATOR(pg_catalog.=) 'counted' OR p.capacity IS NULL)"
+					" AND p.kind OPERATOR(pg_catalog.=) 'counted'"
 					" RETURNING a.number)"
 					" SELECT slot FROM stock UNION ALL SELECT number FROM free",
 			.types = {INT4OID},

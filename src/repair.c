@@ -76,7 +76,7 @@ mend_free(Repair *repair)
 			   "Deleted them from reservation.available.");
 }
 
-/* Free units are of limited editions, and stock of counted pools. */
+/* Free units are of numbered pools, and stock of counted ones. */
 static void
 mend_kind(Repair *repair)
 {
@@ -86,7 +86,7 @@ mend_kind(Repair *repair)
 		report(repair, "rows are there of a kind that the pool does not have",
 			   psprintf(UINT64_FORMAT " of them", deleted),
 			   repair->pool.counted ? "Deleted them from reservation.available."
-									: "Deleted them from reservation.available and stock.");
+									: "Deleted them from reservation.stock.");
 }
 
 /* A limit counts every live claim. */

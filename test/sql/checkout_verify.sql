@@ -5,7 +5,7 @@
 
 CREATE FUNCTION pg_temp.report() RETURNS TABLE (pool text, problem text, expected text, found text, hint text) LANGUAGE sql AS $$
     SELECT pool, problem, regexp_replace(regexp_replace(expected, '^[0-9a-f]{8}-.*', '(id)'), '^\d+$', '(n)'), regexp_replace(regexp_replace(found, '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', '(id)', 'g'),
-        '^\d+$', '(n)'), hint
+        '^\d+$|(?<=number )\d+$', '(n)'), hint
     FROM reservation.verify() ORDER BY pool, problem, expected, found
 $$;
 SELECT status FROM reservation.create_pool('cv', 10);

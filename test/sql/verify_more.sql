@@ -29,7 +29,7 @@ WHERE claim_id = :'sale' AND event = 'finalized';
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 BEGIN;
-INSERT INTO reservation.available VALUES (:open, 1000), (:stock, 1);
+INSERT INTO reservation.available VALUES (:stock, 1);
 INSERT INTO reservation.stock VALUES (:v, 0, 2);
 SELECT * FROM pg_temp.report();
 ROLLBACK;
