@@ -192,6 +192,43 @@ COMMENT ON INDEX reservation.claim_expiry IS 'finds the holds that have lapsed';
 COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it, and what a row has';
 COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account that are no holds; those are in claim_expiry';
 
+-- The columns are those of claim, in the same order: rows move from one to the other and back.
+CREATE TABLE reservation.claim_archive (
+    LIKE reservation.claim INCLUDING COMMENTS,
+    CONSTRAINT claim_archive_pkey PRIMARY KEY (claim_id),
+    CONSTRAINT claim_archive_state CHECK (state = 'finalized' OR state = 'released' OR state = 'lapsed' OR state = 'refunded')
+);
+CREATE UNIQUE INDEX claim_archive_live ON reservation.claim_archive (pool_id, number)
+    WHERE number IS NOT NULL AND state = 'finalized';
+CREATE INDEX claim_archive_counted ON reservation.claim_archive (pool_id, claimed_at) WHERE number IS NULL;
+CREATE INDEX claim_archive_position ON reservation.claim_archive (position, step);
+COMMENT ON TABLE reservation.claim_archive IS 'claims that archive() has moved out of the way; whatever settles one brings it back';
+COMMENT ON CONSTRAINT claim_archive_pkey ON reservation.claim_archive IS 'a claim is archived once';
+COMMENT ON CONSTRAINT claim_archive_state ON reservation.claim_archive IS 'holds are not archived';
+COMMENT ON INDEX reservation.claim_archive_live IS 'no unit is sold twice; finds who has it';
+COMMENT ON INDEX reservation.claim_archive_counted IS 'finds the claims of an account';
+COMMENT ON INDEX reservation.claim_archive_position IS 'finds the events after a cursor';
+
+CREATE VIEW reservation.every_claim AS
+    SELECT * FROM reservation.claim UNION ALL SELECT * FROM reservation.claim_archive;
+COMMENT ON VIEW reservation.every_claim IS 'claims, archived or not';
+COMMENT ON COLUMN reservation.every_claim.claim_id IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.claimed_at IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.expires_at IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.finalized_at IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.quantity IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.position IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.pool_id IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.number IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.step IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.state IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.actor IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.holder IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.request_id IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.by_holder IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.taken IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.refunded IS 'as in claim';
+
 CREATE TABLE reservation.request (
     pool_id integer NOT NULL,
     scope text COLLATE "C" NOT NULL,
@@ -469,7 +506,7 @@ CREATE VIEW reservation.pool_status AS
         CASE WHEN p.capacity IS NOT NULL THEN n.free + n.lapsed END AS available,
         n.held - n.lapsed AS held,
         CASE WHEN p.capacity IS NULL
-            THEN (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.claim c
+            THEN (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.every_claim c
                 WHERE c.pool_id = p.pool_id AND c.state = 'finalized')
             ELSE p.capacity + p.units_added + n.added - n.free - p.floor - n.held END AS finalized,
         CASE WHEN clock_timestamp() < p.opens_at THEN 'not_open'
@@ -518,7 +555,7 @@ CREATE VIEW reservation.claims AS
     SELECT c.claim_id, p.pool, c.number, u.label, c.quantity, c.holder,
         CASE WHEN c.state = 'held' AND c.expires_at <= clock_timestamp() THEN 'lapsed' ELSE c.state END AS state,
         c.claimed_at, c.expires_at, c.finalized_at, c.request_id, coalesce(c.refunded, 0) AS refunded
-    FROM reservation.claim c
+    FROM reservation.every_claim c
     JOIN reservation.pool p ON p.pool_id = c.pool_id
     LEFT JOIN reservation.unit u ON u.pool_id = c.pool_id AND u.number = c.number;
 COMMENT ON VIEW reservation.claims IS 'every claim there ever was, with the name of its pool; a hold whose time is over is lapsed';
@@ -548,7 +585,7 @@ CREATE VIEW reservation.entries AS
     UNION ALL
     SELECT c.pool_id, p.pool, c.claimed_at, 1, CASE WHEN c.finalized_at = c.claimed_at THEN 'charged' ELSE 'taken' END,
         c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id
-    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
+    FROM reservation.every_claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
     WHERE p.kind = 'counted' AND c.number IS NULL AND c.state <> 'held'
     UNION ALL
     SELECT l.pool_id, p.pool, l.at, 2, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id
@@ -578,7 +615,7 @@ CREATE VIEW reservation.stream AS
         c.pool_id, c.number, c.claim_id, NULL::uuid AS checkout_id, coalesce(c.taken, c.quantity) AS quantity,
         CASE WHEN c.number IS NULL THEN -coalesce(c.taken, c.quantity) END AS change,
         c.actor, c.holder, c.request_id, NULL::text AS reason, NULL::jsonb AS details
-    FROM reservation.claim c
+    FROM reservation.every_claim c
     UNION ALL
     SELECT l.position, l.step, l.at, l.kind, l.event, l.pool_id, NULL, l.claim_id, l.checkout_id, l.quantity, l.change,
         l.actor, NULL, l.request_id, l.reason, l.details
@@ -613,7 +650,7 @@ CREATE VIEW reservation.events AS
     FROM reservation.stream s
     CROSS JOIN (SELECT has_table_privilege('reservation.claims', 'SELECT') AS claims OFFSET 0) r
     LEFT JOIN reservation.pool p USING (pool_id)
-    LEFT JOIN reservation.claim c ON c.claim_id = s.claim_id AND s.holder IS NULL
+    LEFT JOIN reservation.every_claim c ON c.claim_id = s.claim_id AND s.holder IS NULL
     LEFT JOIN reservation.checkout k ON k.checkout_id = s.checkout_id;
 COMMENT ON VIEW reservation.events IS 'every change of every pool, claim, stock, account, checkout, payment and order, append-only; events_since() follows it without missing any';
 COMMENT ON COLUMN reservation.events.position IS 'order of the transactions: era * 2^48 + transaction id';
@@ -641,7 +678,7 @@ CREATE VIEW reservation.units AS
         UNION ALL
         SELECT pool_id, number,
             CASE WHEN state = 'held' AND expires_at <= clock_timestamp() THEN 'free' ELSE state END
-        FROM reservation.claim WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized')
+        FROM reservation.every_claim WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized')
     ) n
     JOIN reservation.pool p ON p.pool_id = n.pool_id AND p.dropped_at IS NULL
     LEFT JOIN reservation.unit u ON u.pool_id = n.pool_id AND u.number = n.number;
@@ -709,7 +746,7 @@ CREATE VIEW reservation.contradictions AS
         FROM reservation.available GROUP BY pool_id
     ), live AS (
         SELECT pool_id, sum(quantity - coalesce(refunded, 0)) AS units, min(number) AS lowest, max(number) AS highest
-        FROM reservation.claim WHERE state = 'held' OR state = 'finalized' GROUP BY pool_id
+        FROM reservation.every_claim WHERE state = 'held' OR state = 'finalized' GROUP BY pool_id
     ), stock AS (
         SELECT pool_id, sum(quantity) AS units, sum(added) AS added, min(quantity) AS lowest
         FROM reservation.stock GROUP BY pool_id
@@ -718,13 +755,13 @@ CREATE VIEW reservation.contradictions AS
         SELECT pool_id, number, count(claim_id) AS claims, count(*) - count(claim_id) AS free, min(claim_id::text) AS claim_id
         FROM (
             SELECT pool_id, number, NULL::uuid AS claim_id FROM reservation.available
-            UNION ALL SELECT pool_id, number, claim_id FROM reservation.claim
+            UNION ALL SELECT pool_id, number, claim_id FROM reservation.every_claim
             WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized')
         ) n GROUP BY pool_id, number HAVING count(*) > 1
     ), odd AS (
         -- claims that contradict themselves or their pool
         SELECT p.pool, p.kind, p.per_holder, p.dropped_at, c.claim_id, c.state, c.number, c.quantity, c.refunded, c.by_holder
-        FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
+        FROM reservation.every_claim c JOIN reservation.pool p USING (pool_id)
         WHERE (c.state = 'refunded') <> (coalesce(c.refunded, 0) = c.quantity)
             OR (c.refunded IS NOT NULL AND c.state <> 'refunded' AND c.state <> 'finalized')
             OR (p.kind = 'numbered') <> (c.number IS NOT NULL)
@@ -744,7 +781,7 @@ CREATE VIEW reservation.contradictions AS
             c.state <> 'held' AND NOT (c.state = 'finalized' AND c.finalized_at = c.claimed_at)
                 AND coalesce(CASE c.state WHEN 'released' THEN s.released WHEN 'lapsed' THEN s.lapsed
                     WHEN 'finalized' THEN s.finalized ELSE s.refunds END, 0) = 0 AS silent
-        FROM said s FULL JOIN reservation.claim c USING (claim_id)
+        FROM said s FULL JOIN reservation.every_claim c USING (claim_id)
         WHERE c.claim_id IS NULL OR s.released + s.finalized > 1 OR coalesce(c.refunded, 0) <> coalesce(s.refunded, 0)
             OR (c.state <> 'held' AND NOT (c.state = 'finalized' AND c.finalized_at = c.claimed_at)
                 AND coalesce(CASE c.state WHEN 'released' THEN s.released WHEN 'lapsed' THEN s.lapsed
@@ -844,7 +881,7 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.unit u JOIN reservation.pool p USING (pool_id)
     WHERE p.dropped_at IS NULL
         AND NOT EXISTS (SELECT FROM reservation.available a WHERE a.pool_id = u.pool_id AND a.number = u.number)
-        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.pool_id = u.pool_id AND c.number = u.number
+        AND NOT EXISTS (SELECT FROM reservation.every_claim c WHERE c.pool_id = u.pool_id AND c.number = u.number
             AND c.number IS NOT NULL AND (c.state = 'held' OR c.state = 'finalized'))
     UNION ALL
     SELECT p.pool, 'the sequence of an open edition is behind its numbers', l.highest::text,
@@ -853,6 +890,10 @@ CREATE VIEW reservation.contradictions AS
     JOIN pg_class s ON s.relname = format('pool_%s_number', p.pool_id) AND s.relkind = 'S'
         AND s.relnamespace = 'reservation'::regnamespace
     WHERE p.capacity IS NULL AND p.dropped_at IS NULL AND pg_sequence_last_value(s.oid) < l.highest
+    UNION ALL
+    SELECT p.pool, 'a claim is archived and is not', '1', format('2, claim %s', c.claim_id),
+        'Delete the older of its rows in reservation.claim and reservation.claim_archive.'
+    FROM reservation.claim c JOIN reservation.claim_archive a USING (claim_id) JOIN reservation.pool p ON p.pool_id = c.pool_id
     UNION ALL
     SELECT o.pool, 'a numbered pool has a claim without a number, or a counted pool one with', o.kind, o.claim_id::text,
         'Compare reservation.claim with a backup.'
@@ -873,6 +914,7 @@ CREATE VIEW reservation.contradictions AS
         SELECT 'available' AS name, pool_id FROM free
         UNION ALL SELECT 'stock', pool_id FROM stock
         UNION ALL SELECT 'claim', pool_id FROM reservation.claim GROUP BY pool_id
+        UNION ALL SELECT 'claim_archive', pool_id FROM reservation.claim_archive GROUP BY pool_id
         UNION ALL SELECT 'unit', pool_id FROM reservation.unit GROUP BY pool_id
         UNION ALL SELECT 'request', pool_id FROM reservation.request GROUP BY pool_id
         UNION ALL SELECT 'log', pool_id FROM reservation.log WHERE pool_id IS NOT NULL GROUP BY pool_id
@@ -906,7 +948,7 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.request r JOIN reservation.pool p USING (pool_id)
     CROSS JOIN LATERAL jsonb_array_elements(r.response) AS a(row)
     WHERE a.row ? 'claim_id'
-        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid)
+        AND NOT EXISTS (SELECT FROM reservation.every_claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid)
     UNION ALL
     SELECT NULL, 'a payment is neither for the goods of its checkout nor due back', 'a checkout in state paid or finalized',
         format('%s of checkout %s, %s', p.payment_id, p.checkout_id, coalesce(c.state, 'which does not exist')),
@@ -974,7 +1016,7 @@ CREATE VIEW reservation.contradictions AS
         format('%s, %s', l.claim ->> 'claim_id', coalesce(k.state, 'does not exist')),
         'Compare reservation.claim and reservation.checkout with a backup.'
     FROM reservation.checkout c CROSS JOIN LATERAL jsonb_array_elements(c.claims) AS l(claim)
-    LEFT JOIN reservation.claim k ON k.claim_id = (l.claim ->> 'claim_id')::uuid
+    LEFT JOIN reservation.every_claim k ON k.claim_id = (l.claim ->> 'claim_id')::uuid
     WHERE k.claim_id IS NULL OR (c.state = 'finalized' AND k.state NOT IN ('finalized', 'refunded'))
         OR (c.state IN ('refund_due', 'cancelled') AND k.state = 'held' AND k.expires_at > c.ended_at);
 COMMENT ON VIEW reservation.contradictions IS 'what is wrong in the books; read it through verify()';
@@ -1256,6 +1298,14 @@ COMMENT ON FUNCTION reservation.verify IS 'Checks the books of one pool, or of a
 Errors: 42704 unknown pool.
 Locks: none, but ACCESS SHARE on the tables that assign_number numbers. Works on a standby.';
 
+CREATE FUNCTION reservation.archive(before timestamptz, max integer DEFAULT 10000)
+    RETURNS TABLE (status text, claims integer)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_archive';
+COMMENT ON FUNCTION reservation.archive IS 'Moves up to max claims that ended before an instant out of the way, the oldest first: finalized ones that were finalized before it, released and lapsed ones whose hold would have ended before it. Nothing is different afterwards but where they lie: the views, replays, refunds and all else are as before, and whatever settles one brings it back. Stays where it is: a finalized claim of a pool with per_holder, or that a trigger made for a row.
+Status: archived, with the number of claims; 0: none is left.
+Errors: 22023 bad argument, 25006 read-only.
+Locks: the claims it moves, and their pools against being changed, passing over what is locked. A retry archives on.';
+
 CREATE FUNCTION reservation.repair(pool text)
     RETURNS TABLE (status text, pool text, problem text, found text, action text)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_repair';
@@ -1487,6 +1537,7 @@ SELECT pg_catalog.pg_extension_config_dump('reservation.pool', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.available', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.unit', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.claim', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.claim_archive', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.request', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.operation', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.cart_line', '');

@@ -39,7 +39,7 @@ static const char *const claim_grants[] = {
 static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
 	" reservation.adjust, reservation.drop_pool, reservation.set_payment_provider,"
-	" reservation.repair, reservation.index_events,"
+	" reservation.repair, reservation.archive, reservation.index_events,"
 	" reservation.grant_access, reservation.reset_stats",
 	NULL};
 static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};

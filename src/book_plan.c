@@ -75,7 +75,7 @@ RsvPlanInfo rsv_book_plans[] = {
 				" AND (expires_at OPERATOR(pg_catalog.>) $2"
 				" OR expires_at OPERATOR(pg_catalog.=) 'infinity') AND NOT EXISTS (SELECT"
 				" FROM ended e WHERE e.claim_id OPERATOR(pg_catalog.=) c.claim_id)) AS held"
-				" FROM reservation.claim c"
+				" FROM reservation.every_claim c"
 				" WHERE pool_id OPERATOR(pg_catalog.=) $1"
 				" AND claimed_at OPERATOR(pg_catalog.<=) $2),"
 				" total AS ("
@@ -92,9 +92,50 @@ RsvPlanInfo rsv_book_plans[] = {
 			.types = {INT4OID, TIMESTAMPTZOID},
 			.read_only = true,
 		},
+	[BOOK(ARCHIVE)] =
+		{
+			.text = "WITH chosen AS MATERIALIZED ("
+					" SELECT c.claim_id FROM reservation.claim c, reservation.pool p"
+					" WHERE p.pool_id OPERATOR(pg_catalog.=) c.pool_id"
+					" AND c.state OPERATOR(pg_catalog.<>) 'held'"
+					" AND c.claimed_at OPERATOR(pg_catalog.<) $1"
+					" AND CASE WHEN c.finalized_at IS NOT NULL THEN c.finalized_at"
+					" WHEN c.expires_at OPERATOR(pg_catalog.=) 'infinity' THEN c.claimed_at"
+					" ELSE c.expires_at END OPERATOR(pg_catalog.<) $1"
+					" AND (NOT c.by_holder OR c.state OPERATOR(pg_catalog.<>) 'finalized'"
+					" OR p.dropped_at IS NOT NULL)"
+					" ORDER BY c.claim_id USING OPERATOR(pg_catalog.<) LIMIT $2"
+					" FOR UPDATE OF c SKIP LOCKED FOR SHARE OF p SKIP LOCKED),"
+					" moved AS (DELETE FROM reservation.claim c USING chosen"
+					" WHERE c.claim_id OPERATOR(pg_catalog.=) chosen.claim_id RETURNING c.*)"
+					" INSERT INTO reservation.claim_archive SELECT * FROM moved",
+			.types = {TIMESTAMPTZOID, INT4OID},
+		},
+	[BOOK(ARCHIVE_RECALL)] =
+		{
+			.text = "WITH back AS (DELETE FROM reservation.claim_archive"
+					" WHERE claim_id OPERATOR(pg_catalog.=) $1 RETURNING *)"
+					" INSERT INTO reservation.claim SELECT * FROM back",
+			.types = {UUIDOID},
+		},
+	[BOOK(ARCHIVE_RECALL_POOL)] =
+		{
+			.text = "WITH back AS (DELETE FROM reservation.claim_archive"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1"
+					" AND state OPERATOR(pg_catalog.=) 'finalized' RETURNING *)"
+					" INSERT INTO reservation.claim SELECT * FROM back",
+			.types = {INT4OID},
+		},
+	[BOOK(ARCHIVE_LOOK)] =
+		{
+			.text = "SELECT FROM reservation.every_claim"
+					" WHERE claim_id OPERATOR(pg_catalog.=) $1",
+			.types = {UUIDOID},
+			.read_only = true,
+		},
 	[BOOK(REPAIR_FREE)] =
 		{
-			.text = "DELETE FROM reservation.available a USING reservation.claim c"
+			.text = "DELETE FROM reservation.available a USING reservation.every_claim c"
 					" WHERE a.pool_id OPERATOR(pg_catalog.=) $1"
 					" AND c.pool_id OPERATOR(pg_catalog.=) $1"
 					" AND c.number OPERATOR(pg_catalog.=) a.number AND c.number IS NOT NULL"
@@ -144,7 +185,7 @@ RsvPlanInfo rsv_book_plans[] = {
 				" SELECT COALESCE(pg_catalog.sum(change), 0) AS added FROM reservation.log"
 				" WHERE pool_id OPERATOR(pg_catalog.=) p.pool_id AND claim_id IS NULL) l,"
 				" LATERAL (SELECT COALESCE(pg_catalog.sum(quantity OPERATOR(pg_catalog.-)"
-				" COALESCE(refunded, 0)), 0) AS units FROM reservation.claim"
+				" COALESCE(refunded, 0)), 0) AS units FROM reservation.every_claim"
 				" WHERE pool_id OPERATOR(pg_catalog.=) p.pool_id"
 				" AND (state OPERATOR(pg_catalog.=) 'held'"
 				" OR state OPERATOR(pg_catalog.=) 'finalized')) c"

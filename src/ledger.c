@@ -82,6 +82,7 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	const bool *nulls = scan->slot->tts_isnull;
 
 	claim->tid = scan->slot->tts_tid;
+	claim->archived = false;
 	claim->claim_id = *DatumGetUUIDP(values[CLAIM_CLAIM_ID]);
 	claim->claimed_at = DatumGetTimestampTz(values[CLAIM_CLAIMED_AT]);
 	claim->expires_at = DatumGetTimestampTz(values[CLAIM_EXPIRES_AT]);
@@ -153,6 +154,8 @@ rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *hold
 	Datum values[CLAIM_COLUMNS];
 	bool nulls[CLAIM_COLUMNS];
 
+	if (claim->archived)
+		elog(ERROR, "an archived claim cannot be changed where it is");
 	claim->state = state;
 	claim_to_row(claim, values, nulls);
 	rsv_touch_hold(claim->pool_id);

@@ -124,7 +124,7 @@ static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 			.text = "SELECT GREATEST("
 					"(SELECT pg_catalog.max(number) FROM reservation.available"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1),"
-					" (SELECT pg_catalog.max(number) FROM reservation.claim"
+					" (SELECT pg_catalog.max(number) FROM reservation.every_claim"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND number IS NOT NULL"
 					" AND (state OPERATOR(pg_catalog.=) 'held'"
 					" OR state OPERATOR(pg_catalog.=) 'finalized')))",
@@ -156,7 +156,7 @@ static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 		},
 	[RSV_PLAN_CLAIMS_LIVE] =
 		{
-			.text = "SELECT FROM reservation.claim"
+			.text = "SELECT FROM reservation.every_claim"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1"
 					" AND (state OPERATOR(pg_catalog.=) 'finalized'"
 					" OR (state OPERATOR(pg_catalog.=) 'held'"

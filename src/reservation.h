@@ -108,6 +108,7 @@ typedef struct RsvClaim
 	text *holder;
 	text *request_id; /* NULL if none */
 	bool by_holder;   /* its holder can find it: counts for a limit, or a trigger made it */
+	bool archived;    /* tid is of the archive: bring it back before changing it */
 } RsvClaim;
 
 /* A call that is a whole query. */
@@ -285,6 +286,7 @@ typedef enum RsvTable
 	RSV_UNIT,
 	RSV_STOCK,
 	RSV_CLAIM,
+	RSV_ARCHIVE,
 	RSV_REQUEST,
 	RSV_RATE,
 	RSV_OPERATION,
@@ -308,6 +310,7 @@ typedef enum RsvIndex
 	RSV_CLAIM_LIVE,
 	RSV_CLAIM_EXPIRY,
 	RSV_CLAIM_HOLDER,
+	RSV_ARCHIVE_LIVE,
 	RSV_REQUEST_PKEY,
 	RSV_RATE_PKEY,
 	RSV_OPERATION_PKEY,
@@ -415,6 +418,10 @@ typedef enum RsvPlan
 	RSV_PLAN_EVENTS = RSV_PLAN_BOOKS,
 	RSV_PLAN_POOL_DETAILS,
 	RSV_PLAN_BALANCE_AT,
+	RSV_PLAN_ARCHIVE,
+	RSV_PLAN_ARCHIVE_RECALL,
+	RSV_PLAN_ARCHIVE_RECALL_POOL,
+	RSV_PLAN_ARCHIVE_LOOK,
 	RSV_PLAN_REPAIR_FREE,
 	RSV_PLAN_REPAIR_KIND,
 	RSV_PLAN_REPAIR_LABELS,
@@ -522,6 +529,10 @@ extern const char *rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *clai
 #define RSV_SWEPT PG_INT32_MAX
 extern int32 rsv_sweep_holds(int32 *pool_id, int32 pools, int32 max);
 extern void rsv_sweep_slots(int32 *pool_id, int32 pools);
+
+/* archive.c: claims that are out of the way */
+extern bool rsv_archive_recall(const pg_uuid_t *claim_id);
+extern void rsv_archive_recall_pool(int32 pool_id);
 
 /* event.c: who, and when in which order */
 extern void rsv_event_stamp(RsvStamp *stamp);

@@ -24,7 +24,7 @@ SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availa
     'charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,events_since,extend,finalize,finalize_checkout,finalize_once,'
     'holds_in_flight,rate_limit,record_payment,refund,release,run_once,save_response,settle_refund,stats_by_id,sweep,take,take_stock,verify,version}',
     'claim: functions');
-SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,assign_number,availability,balance_at,cancel_checkout,cart_add,cart_lines,'
+SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,archive,assign_number,availability,balance_at,cancel_checkout,cart_add,cart_lines,'
     'cart_merge,cart_set,charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,create_pool,drop_pool,events_since,extend,finalize,'
     'finalize_checkout,finalize_once,grant_access,holds_in_flight,index_events,rate_limit,record_payment,refund,release,repair,reset_stats,run_once,save_response,set_payment_provider,'
     'settle_refund,stats_by_id,sweep,take,take_stock,verify,version}', 'admin: functions');

@@ -59,6 +59,7 @@ INSERT INTO door VALUES
 ('reset_stats', '', 'TABLE(status text, pools integer)', 'v', true),
 ('balance_at', 'pool text, at timestamp with time zone',
     'TABLE(pool text, at timestamp with time zone, balance bigint, held bigint, finalized bigint)', 'v', false),
+('archive', 'before timestamp with time zone, max integer DEFAULT 10000', 'TABLE(status text, claims integer)', 'v', true),
 ('repair', 'pool text', 'TABLE(status text, pool text, problem text, found text, action text)', 'v', true),
 ('events_since', 'cursor text DEFAULT NULL::text, max integer DEFAULT 1000',
     'TABLE(cursor text, at timestamp with time zone, transaction_id xid8, kind text, event text, pool text, number integer, '
@@ -218,6 +219,7 @@ SELECT is(pg_temp.keys('SELECT * FROM reservation.sweep(max => 1)'), 'status,lap
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.grant_access(role => current_user::regrole, level => 'read')$$),
     'status,role,level', 'grant_access by names');
 SELECT is_empty($$SELECT * FROM reservation.verify(pool => 'p')$$, 'verify by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.archive(before => '2000-01-01', max => 1)$$), 'status,claims', 'archive by names');
 SELECT is_empty($$SELECT * FROM reservation.repair(pool => 'p')$$, 'repair by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.balance_at(pool => 'p', at => now())$$), 'pool,at,balance,held,finalized', 'balance_at by names');
 SELECT is_empty($$SELECT * FROM reservation.events_since(cursor => '9223372036854775807.0', max => 1)$$, 'events_since by names');

@@ -83,6 +83,7 @@ my %writes = (
 	rate_limit => "'key', 1, '1 day'",
 	index_events => '',
 	repair => "'limited'",
+	archive => "'2000-01-01'",
 	grant_access => "'reader', 'read'",
 );
 is( $primary->safe_psql('postgres', <<'EOF'),
