@@ -2,6 +2,7 @@
 #
 #   make demo    watch it work on a throw-away server; on Debian, installs what is missing
 #   make bench   what a claim costs, beside the ways without this extension
+#   make books   how long the books of a large pool take to check, and what archiving saves
 #   make profile how many instructions a call costs, and where they go
 #   make metrics scrapes monitor/prometheus-sql-exporter.yml with the real exporter
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
@@ -53,6 +54,9 @@ demo:
 
 bench:
 	test/setup bench && test/benchmark
+
+books:
+	test/setup books && test/books
 
 profile:
 	test/setup profile && test/profile
@@ -124,4 +128,4 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench profile metrics test test-worker test-17 test-18 test-clients soak smith lint $(addprefix lint-,$(LINTS)) dist
+.PHONY: demo bench books profile metrics test test-worker test-17 test-18 test-clients soak smith lint $(addprefix lint-,$(LINTS)) dist
