@@ -42,9 +42,10 @@ RsvPlanInfo rsv_book_plans[] = {
 		},
 	[BOOK(POOL_DETAILS)] =
 		{
-			.text = "SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.to_jsonb(p)"
-					" OPERATOR(pg_catalog.-) '{pool_id,pool,created_at,dropped_at}'::text[])"
-					" FROM reservation.pool p WHERE pool_id OPERATOR(pg_catalog.=) $1",
+			.text =
+				"SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.to_jsonb(p)"
+				" OPERATOR(pg_catalog.-) '{pool_id,pool,created_at,dropped_at}'::pg_catalog.text[])"
+				" FROM reservation.pool p WHERE pool_id OPERATOR(pg_catalog.=) $1",
 			.types = {INT4OID},
 			.read_only = true,
 		},
