@@ -352,7 +352,7 @@ CREATE TABLE reservation.checkout (
     CONSTRAINT checkout_ended_at CHECK ((ended_at IS NULL) = (state = 'open' OR state = 'paid')),
     CONSTRAINT checkout_amount CHECK (amount > 0),
     CONSTRAINT checkout_cart_lines CHECK ((cart IS NULL) = (cart_lines IS NULL))
-);
+) WITH (fillfactor = 85);
 CREATE UNIQUE INDEX checkout_request ON reservation.checkout (request_id);
 CREATE INDEX checkout_cart ON reservation.checkout (cart) WHERE cart IS NOT NULL;
 COMMENT ON TABLE reservation.checkout IS 'several claims that are paid and finalized as one; never deleted';
