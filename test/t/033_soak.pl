@@ -33,7 +33,7 @@ my $node = Reservation->node('soak',
 	preload => 1,
 	fsync => $seconds > 60,
 	conf => "max_prepared_transactions = 100\nreservation.worker_naptime = 200ms\ndeadlock_timeout = 200ms\n"
-	  . "log_error_verbosity = verbose\nautovacuum_naptime = 5s");
+	  . "log_error_verbosity = verbose\nautovacuum_naptime = 5s\nrestart_after_crash = on");
 my $connection = $node->connstr('postgres');
 $node->command_ok(
 	[ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-v', "clients=$clients", '-d', $connection,
