@@ -1242,7 +1242,7 @@ CREATE FUNCTION reservation.checkout_cart(cart text, request_id text, holder tex
 COMMENT ON FUNCTION reservation.checkout_cart IS 'Holds the lines of a cart together, all or none, as checkout does. They stay in the cart until finalize_checkout takes out exactly what was sold.
 Status: as for checkout.
 Errors: as for checkout; also 22023 an empty cart.
-Locks and retry: as for checkout. A retry gets the first answer also when the cart has changed.';
+Locks and retry: as for checkout; also a lock on a hash of the cart. A retry gets the first answer also when the cart has changed.';
 
 CREATE FUNCTION reservation.set_payment_provider(provider text, scheme text, secret text)
     RETURNS TABLE (status text, provider text, scheme text)
