@@ -48,6 +48,10 @@ enum
 	POOL_HOLDER_PERIOD,
 	POOL_POOL_RATE,
 	POOL_POOL_PERIOD,
+	POOL_LINED,
+	POOL_PASS_OVER,
+	POOL_OFFER_TTL,
+	POOL_NOTIFY_EVERY,
 	POOL_COLUMNS
 };
 
@@ -67,6 +71,7 @@ static ItemPointer place_of(const void *key, Size size);
 static bool pool_from_place(ItemPointer place, RsvPool *pool);
 static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
+static Interval *interval_from_row(const Datum *values, const bool *nulls, int column);
 static void rule_from_row(const Datum *values, const bool *nulls, int rate, int period,
 						  RsvRule *rule);
 
@@ -121,6 +126,7 @@ rsv_add_units(PG_FUNCTION_ARGS)
 					 (Datum[]) {range[0], range[1], PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)}, nulls);
 	rsv_plan_end(&session);
 	rsv_touch_freed(pool.pool_id, first, true);
+	rsv_line_freed(&pool, GetCurrentTimestamp());
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("added"), range[1], range[2]},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
@@ -304,6 +310,37 @@ rsv_pool_is_changing(const RsvPool *pool)
 	return !rsv_store_stands(RSV_POOL, &tid);
 }
 
+/*
+ * Notes in the pool's row that there is a line. Waits for whoever is changing the
+ * row, and reads it anew.
+ */
+void
+rsv_pool_set_lined(RsvPool *pool)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)};
+	bool written = false;
+
+	while (!written)
+	{
+		Snapshot as_of = rsv_store_now();
+		TransactionId holder;
+		RsvScan scan;
+
+		rsv_scan_begin(&scan, RSV_POOL_PKEY, as_of, &key, 1);
+		if (!rsv_scan_next(&scan) || !scan.slot->tts_isnull[POOL_DROPPED_AT])
+			rsv_pool_refuse_unknown(pool->name);
+		written = DatumGetBool(scan.slot->tts_values[POOL_LINED]);
+		scan.slot->tts_values[POOL_LINED] = BoolGetDatum(true);
+		if (!written)
+			written = rsv_store_update(RSV_POOL, &scan.slot->tts_tid, scan.slot->tts_values,
+									   scan.slot->tts_isnull, true, &holder) == RSV_WRITTEN;
+		rsv_scan_end(&scan);
+		rsv_store_forget(as_of);
+	}
+	CommandCounterIncrement();
+	rsv_pool_read(pool->pool_id, pool);
+}
+
 void
 rsv_pool_refuse_unknown(const text *name)
 {
@@ -442,11 +479,7 @@ pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
 	pool->capacity = nulls[POOL_CAPACITY] ? 0 : DatumGetInt64(values[POOL_CAPACITY]);
 	pool->first_number = DatumGetInt32(values[POOL_FIRST_NUMBER]);
 	pool->labelled = DatumGetBool(values[POOL_LABELLED]);
-	if (!nulls[POOL_HOLD_TTL])
-	{
-		pool->hold_ttl = palloc(sizeof(Interval));
-		*pool->hold_ttl = *DatumGetIntervalP(values[POOL_HOLD_TTL]);
-	}
+	pool->hold_ttl = interval_from_row(values, nulls, POOL_HOLD_TTL);
 	pool->per_holder = nulls[POOL_PER_HOLDER] ? 0 : DatumGetInt32(values[POOL_PER_HOLDER]);
 	pool->floor = DatumGetInt64(values[POOL_FLOOR]);
 	pool->has_ceiling = !nulls[POOL_CEILING];
@@ -458,6 +491,22 @@ pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
 	pool->dropped = !nulls[POOL_DROPPED_AT];
 	rule_from_row(values, nulls, POOL_HOLDER_RATE, POOL_HOLDER_PERIOD, &pool->holder_rate);
 	rule_from_row(values, nulls, POOL_POOL_RATE, POOL_POOL_PERIOD, &pool->pool_rate);
+	pool->lined = DatumGetBool(values[POOL_LINED]);
+	pool->pass_over = DatumGetBool(values[POOL_PASS_OVER]);
+	pool->offer_ttl = interval_from_row(values, nulls, POOL_OFFER_TTL);
+	pool->notify_every = interval_from_row(values, nulls, POOL_NOTIFY_EVERY);
+}
+
+static Interval *
+interval_from_row(const Datum *values, const bool *nulls, int column)
+{
+	Interval *interval;
+
+	if (nulls[column])
+		return NULL;
+	interval = palloc(sizeof(Interval));
+	*interval = *DatumGetIntervalP(values[column]);
+	return interval;
 }
 
 static void
@@ -465,7 +514,6 @@ rule_from_row(const Datum *values, const bool *nulls, int rate, int period, RsvR
 {
 	if (nulls[rate] || nulls[period])
 		return;
-	rule->period = palloc(sizeof(Interval));
-	*rule->period = *DatumGetIntervalP(values[period]);
+	rule->period = interval_from_row(values, nulls, period);
 	rsv_rate_set(rule, DatumGetInt32(values[rate]), rule->period, "the period of a rate");
 }

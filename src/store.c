@@ -33,7 +33,7 @@
 #include "layout.h"
 
 /* Conditions that a scan can have */
-#define RSV_KEYS_MAX 3
+#define RSV_KEYS_MAX 4
 
 static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static void look_at_block(RsvScan *scan, RsvSpot *spots, BlockNumber *blocks, bool *there,
@@ -144,20 +144,6 @@ rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid)
 	scan->holder = scan->dirty.xmax;
 	slot_getallattrs(scan->slot);
 	return true;
-}
-
-/*
- * Is the block in the table's file? The length that was last seen will do, as
- * whoever makes a file shorter says so to all sessions before they can lock the
- * table again; asking the operating system each time costs a system call.
- */
-static bool
-is_in_file(Relation relation, BlockNumber block)
-{
-	BlockNumber seen = RelationGetSmgr(relation)->smgr_cached_nblocks[MAIN_FORKNUM];
-
-	return (seen != InvalidBlockNumber && block < seen) ||
-		block < RelationGetNumberOfBlocks(relation);
 }
 
 /*

@@ -189,6 +189,17 @@ rsv_supply_count(const RsvPool *pool, TimestampTz now)
 	return count;
 }
 
+/* The same, exactly, but counts no further than enough. */
+int64
+rsv_supply_count_to(const RsvPool *pool, TimestampTz now, int64 enough)
+{
+	Snapshot as_of = rsv_store_now();
+	int64 count = count_as_of(pool, now, as_of, enough);
+
+	rsv_store_forget(as_of);
+	return count;
+}
+
 static bool
 walk_all_or_none(void *argument)
 {
