@@ -855,7 +855,7 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.ticket t JOIN reservation.pool p USING (pool_id) CROSS JOIN unnest(t.claim_ids) AS o (claim_id)
     GROUP BY p.pool, t.pool_id, o.claim_id HAVING count(*) > 1
     UNION ALL
-    SELECT p.pool, format('a thousand tickets from %s on, of priority %s, are counted wrong', b.block * 1000, b.priority),
+    SELECT p.pool, format('a thousand tickets from %s on, of priority %s, are counted wrong', block * 1000, priority),
         coalesce(t.waiting, 0)::text, coalesce(b.waiting, 0)::text,
         'Delete the rows of this block in reservation.line_block: it is counted again.'
     FROM (SELECT pool_id, block, priority, sum(waiting) AS waiting FROM reservation.line_block b

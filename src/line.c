@@ -33,10 +33,11 @@
 #include "reservation.h"
 
 /*
- * The first in line waits so long for units in flight: whoever is just making one
- * free may not have seen the ticket. Those who free wait longer (serve.c).
+ * The first in line waits for units in flight, a part of reservation.claim_wait:
+ * whoever is just making one free may not have seen the ticket. Those who free
+ * wait longer (serve.c).
  */
-#define JOIN_WAIT_MS 100
+#define PATIENCE_PART 20
 
 /* What a caller asks for. */
 typedef struct Joiner
@@ -307,7 +308,8 @@ look(const RsvPool *pool, TimestampTz now, RsvTicket *ticket, int64 place)
 	{
 		RsvServing serving = {.pool = pool, .now = now, .max = 1};
 
-		serving.deadline = GetCurrentTimestamp() + JOIN_WAIT_MS * INT64CONST(1000);
+		serving.deadline =
+			GetCurrentTimestamp() + rsv_claim_wait_ms * INT64CONST(1000) / PATIENCE_PART;
 		rsv_serve(&serving);
 		served = serving.served;
 	}

@@ -797,6 +797,7 @@ typedef struct RsvServing
 	int32 *numbers;         /* units in hand, taken and not given yet */
 	int32 nnumbers;
 	int32 room;
+	int32 batch;      /* how many to take at once, next time */
 	int64 quantity;   /* of a counted pool, in hand */
 	int32 passed;     /* tickets that wanted too much */
 	List *departures; /* RsvDeparture */

@@ -34,18 +34,22 @@
 #define LOOK_TICKETS_MAX 100
 /* Most tickets that want too much and are passed over by one call */
 #define PASS_TICKETS_MAX 10000
+/* Most units that are taken at once for tickets to come */
+#define BATCH_UNITS_MAX 1000
 /*
  * Somebody is joining while we free what nobody waits for: whoever has more
- * patience sees the other. More than those who join have (line.c), less than it
- * takes to look for a deadlock.
+ * patience sees the other. It is a part of reservation.claim_wait, more than those
+ * who join have (line.c) and, by default, less than it takes to look for a deadlock.
  */
-#define JOINING_MS 200
+#define PATIENCE_PART 10
 
+static bool something_free(const RsvPool *pool, TimestampTz now);
 static void walk_line(RsvServing *serving);
 static void draw_lots(RsvServing *serving);
 static void serve(RsvServing *serving, RsvTicket *ticket);
 static bool gather(RsvServing *serving, int64 wanted);
 static bool gather_units(RsvServing *serving, int32 wanted);
+static void make_room(RsvServing *serving, int32 numbers);
 static void give(RsvServing *serving, const RsvTicket *ticket, const pg_uuid_t *claim_ids,
 				 int count);
 static void put_back(RsvServing *serving);
@@ -93,7 +97,8 @@ rsv_line_look(const RsvPool *pool, TimestampTz now)
 void
 rsv_line_freed(const RsvPool *pool, TimestampTz now)
 {
-	TimestampTz patience = GetCurrentTimestamp() + JOINING_MS * INT64CONST(1000);
+	TimestampTz patience =
+		GetCurrentTimestamp() + rsv_claim_wait_ms * INT64CONST(1000) / PATIENCE_PART;
 	bool again;
 
 	if (!pool->lined || rsv_pool_closed(pool, now) != NULL)
@@ -103,9 +108,16 @@ rsv_line_freed(const RsvPool *pool, TimestampTz now)
 		RsvServing serving = {.pool = pool, .now = now, .deadline = now, .max = LOOK_TICKETS_MAX};
 
 		rsv_serve(&serving);
-		again =
-			!serving.over && serving.joining.any && rsv_in_flight_wait(&serving.joining, patience);
+		again = !serving.over && serving.joining.any && something_free(pool, now) &&
+			rsv_in_flight_wait(&serving.joining, patience);
 	} while (again);
+}
+
+static bool
+something_free(const RsvPool *pool, TimestampTz now)
+{
+	return pool->counted ? rsv_slot_available(pool, now) > 0
+						 : rsv_supply_count_to(pool, now, 1) > 0;
 }
 
 /*
@@ -259,21 +271,32 @@ gather_units(RsvServing *serving, int32 wanted)
 		if (available < missing)
 			return false;
 	}
-	if (wanted > serving->room)
-	{
-		MemoryContext row = MemoryContextSwitchTo(serving->keep);
 
-		serving->numbers = serving->room == 0 ? palloc(sizeof(int32) * wanted)
-											  : repalloc(serving->numbers, sizeof(int32) * wanted);
-		serving->room = wanted;
-		MemoryContextSwitchTo(row);
-	}
+	/* every walk passes what we took before, so each takes twice as much as the last */
+	if (!pool->open)
+		missing = Max(missing, Min(serving->batch, serving->max - serving->served));
+	serving->batch = Min(missing, BATCH_UNITS_MAX) * 2;
+	make_room(serving, serving->nnumbers + missing);
 	if (rsv_supply_take(pool, missing, &serving->now, serving->deadline,
 						serving->numbers + serving->nnumbers, &available, missing > 1) == RSV_TAKEN)
 		available = missing;
 	serving->nnumbers += (int32) available;
 	serving->over = serving->nnumbers == 0;
 	return serving->nnumbers >= wanted;
+}
+
+static void
+make_room(RsvServing *serving, int32 numbers)
+{
+	MemoryContext row;
+
+	if (numbers <= serving->room)
+		return;
+	row = MemoryContextSwitchTo(serving->keep);
+	serving->numbers = serving->room == 0 ? palloc(sizeof(int32) * numbers)
+										  : repalloc(serving->numbers, sizeof(int32) * numbers);
+	serving->room = numbers;
+	MemoryContextSwitchTo(row);
 }
 
 /* Writes the claims of a ticket's offer. */
