@@ -434,7 +434,7 @@ argument_lots(FunctionCallInfo fcinfo, const RsvPool *pool, int32 *nlots)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("method must be \"fifo\" or \"lottery\""),
-				 errhint("fifo serves in the order of joining, lottery in that of a seed.")));
+				 errhint("Pass 'fifo' for the order of joining, 'lottery' for that of a seed.")));
 	if ((strcmp(method, "lottery") == 0) != (seed != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -22,6 +22,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -241,6 +242,7 @@ gather(RsvServing *serving, int64 wanted)
 	int64 missing = wanted - serving->quantity;
 	int64 available = 0;
 
+	CommandCounterIncrement(); /* so that we can change again what we have changed */
 	if (!serving->pool->counted)
 		return gather_units(serving, (int32) wanted);
 	if (missing > 0 &&
