@@ -571,23 +571,6 @@ COMMENT ON COLUMN reservation.claims.finalized_at IS 'when the claim was finaliz
 COMMENT ON COLUMN reservation.claims.request_id IS 'idempotency key of the call that made the claim';
 COMMENT ON COLUMN reservation.claims.refunded IS 'units refunded so far';
 
-CREATE VIEW reservation.holds AS
-    SELECT c.claim_id, p.pool, c.number, u.label, c.quantity, c.holder, c.claimed_at, c.expires_at, c.request_id
-    FROM reservation.claim c
-    JOIN reservation.pool p ON p.pool_id = c.pool_id
-    LEFT JOIN reservation.unit u ON u.pool_id = c.pool_id AND u.number = c.number
-    WHERE c.state = 'held' AND c.expires_at > clock_timestamp();
-COMMENT ON VIEW reservation.holds IS 'what is held now, offers to waiting lines included';
-COMMENT ON COLUMN reservation.holds.claim_id IS 'id of the claim';
-COMMENT ON COLUMN reservation.holds.pool IS 'name of its pool';
-COMMENT ON COLUMN reservation.holds.number IS 'number of the unit, NULL for a counted pool';
-COMMENT ON COLUMN reservation.holds.label IS 'what people call the unit';
-COMMENT ON COLUMN reservation.holds.quantity IS 'units of the claim';
-COMMENT ON COLUMN reservation.holds.holder IS 'who has it';
-COMMENT ON COLUMN reservation.holds.claimed_at IS 'when the hold began';
-COMMENT ON COLUMN reservation.holds.expires_at IS 'when the hold lapses, infinity: never';
-COMMENT ON COLUMN reservation.holds.request_id IS 'idempotency key of the call that made the claim';
-
 CREATE VIEW reservation.tickets AS
     SELECT t.ticket_id, p.pool, t.number, t.priority, t.quantity, t.holder,
         CASE WHEN t.state = 'waiting' OR t.state = 'left' THEN t.state

@@ -24,7 +24,7 @@ static const char *const read_grants[] = {
 	"EXECUTE ON FUNCTION reservation.shard_of_name, reservation.shard_of_id",
 	NULL};
 static const char *const claim_grants[] = {
-	"SELECT ON reservation.claims, reservation.holds, reservation.tickets,"
+	"SELECT ON reservation.claims, reservation.tickets,"
 	" reservation.checkouts, reservation.payments, reservation.refunds_due",
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
 	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"

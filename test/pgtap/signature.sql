@@ -246,9 +246,6 @@ SELECT is(pg_temp.columns('reservation.pool_status'),
     'per_holder integer, floor bigint, ceiling bigint, opens_at timestamp with time zone, closes_at timestamp with time zone, '
     'created_at timestamp with time zone, holder_rate integer, holder_period interval, pool_rate integer, '
     'pool_period interval, waited boolean, pass_over boolean, offer_ttl interval, notify_every interval', 'columns of pool_status');
-SELECT is(pg_temp.columns('reservation.holds'),
-    'claim_id uuid, pool text, number integer, label text, quantity bigint, holder text, claimed_at timestamp with time zone, '
-    'expires_at timestamp with time zone, request_id text', 'columns of holds');
 SELECT is(pg_temp.columns('reservation.tickets'),
     'ticket_id uuid, pool text, number bigint, priority integer, quantity bigint, holder text, state text, '
     'joined_at timestamp with time zone, settled_at timestamp with time zone, expires_at timestamp with time zone, claim_ids uuid[]',

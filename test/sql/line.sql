@@ -29,7 +29,7 @@ SELECT status, available FROM reservation.claim_next('line print', 'passer');
 SELECT status, available FROM reservation.claim_unit('line print', 1, 'passer');
 SELECT status FROM reservation.release((SELECT claim_ids[1] FROM reservation.tickets WHERE holder = 'h3'));
 SELECT name, p.* FROM unnest('{h3,h8,h10}'::text[]) name, place(name) p;
-SELECT number FROM reservation.holds WHERE holder = 'h8';
+SELECT number FROM reservation.holds WHERE pool = 'line print' AND holder = 'h8';
 
 -- who has a ticket or an offer gets no second one; who has finalized may come again
 SELECT status, position, claim_id, ticket_id = ticket('h10') AS same FROM reservation.join_line('line print', 'h10', 5, 9);
@@ -50,12 +50,12 @@ SELECT available, state FROM reservation.availability('{line print}');
 SELECT status, number FROM reservation.claim_next('line print', 'passer');
 
 -- priority reverses the order of joining
-SELECT r.status FROM reservation.holds h, reservation.release(h.claim_id) r WHERE h.pool = 'line print' ORDER BY h.number;
+SELECT r.status FROM (SELECT claim_id FROM reservation.holds WHERE pool = 'line print' ORDER BY number) h, reservation.release(h.claim_id) r;
 SELECT * FROM reservation.create_pool('line priority', 3);
 SELECT status FROM reservation.claim_next('line priority', 'first', 3);
 SELECT status, position FROM generate_series(1, 5) n, reservation.join_line('line priority', 'p' || n, priority => n);
 SELECT name, p.* FROM unnest('{p1,p2,p3,p4,p5}'::text[]) name, place(name) p;
-SELECT r.status FROM reservation.holds h, reservation.release(h.claim_id) r WHERE h.pool = 'line priority' AND h.holder = 'first';
+SELECT r.status FROM (SELECT claim_id FROM reservation.holds WHERE pool = 'line priority' AND holder = 'first' ORDER BY number) h, reservation.release(h.claim_id) r;
 SELECT holder, number FROM reservation.holds WHERE pool = 'line priority' ORDER BY number;
 SELECT name, p.* FROM unnest('{p1,p2}'::text[]) name, place(name) p;
 
@@ -95,7 +95,7 @@ CREATE FUNCTION offered() RETURNS text LANGUAGE sql AS $$
 SELECT * FROM reservation.create_pool('line lapse', 1, hold_ttl => '1 day', offer_ttl => '1 microsecond');
 SELECT status FROM reservation.claim_next('line lapse', 'first');
 SELECT status FROM generate_series(1, 6) n, reservation.join_line('line lapse', 'l' || n);
-SELECT h.expires_at - h.claimed_at AS ttl FROM reservation.holds h WHERE pool = 'line lapse';
+SELECT h.until - h.since AS ttl FROM reservation.holds h WHERE pool = 'line lapse';
 SELECT status FROM reservation.release((SELECT claim_id FROM reservation.holds WHERE pool = 'line lapse'));
 SELECT expires_at - claimed_at AS ttl FROM reservation.claims WHERE holder = 'l1';
 SELECT * FROM place('l1');
@@ -125,7 +125,7 @@ SELECT status FROM reservation.alter_pool('line limited', opens_at => 'yesterday
 SELECT holder, number FROM reservation.holds WHERE pool = 'line limited' ORDER BY number;
 SELECT status FROM reservation.claim_next('line limited', 'ann', 2);
 SELECT status, number FROM reservation.claim_next('line limited', 'ann');
-SELECT f.status FROM reservation.holds h, reservation.finalize(h.claim_id) f WHERE h.holder = 'bob';
+SELECT f.status FROM reservation.holds h, reservation.finalize(h.claim_id) f WHERE h.pool = 'line limited' AND h.holder = 'bob';
 SELECT status, ticket_id FROM reservation.join_line('line limited', 'bob');
 SELECT status FROM reservation.claim_next('line limited', 'cem');
 SELECT status, position FROM reservation.join_line('line limited', 'dan', 2);

@@ -188,7 +188,7 @@ INSERT INTO joined VALUES (:ticket, clock_timestamp());
 \\elif :who = 6
 SELECT count(*) FROM reservation.serve_line('$pool', 3);
 \\else
-SELECT r.status FROM (SELECT claim_id FROM reservation.holds WHERE pool = '$pool' ORDER BY random() LIMIT 1) h,
+SELECT r.status FROM (SELECT claim_id FROM reservation.claims WHERE pool = '$pool' AND state = 'held' ORDER BY random() LIMIT 1) h,
 	reservation.release(h.claim_id) r;
 \\endif
 EOS
