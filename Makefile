@@ -99,7 +99,7 @@ LINT_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 LINTS = format cppcheck warnings assertions version docs
 
 line:
-	test/setup test && RSV_LINE_JOINS=100000 RSV_LINE_CLIENTS=64 test/run tap 018_line
+	test/setup test && RSV_LINE_JOINS=100000 RSV_LINE_CLIENTS=64 test/run tap 024_line
 
 lint: $(addprefix lint-,$(LINTS))
 

@@ -1,4 +1,4 @@
-# 019_line_page.pl: the examples of docs/line.md are run, and answer what the page says. And the
+# 025_line_page.pl: the examples of docs/line.md are run, and answer what the page says. And the
 # notifications of a pool, which need a second session.
 
 use strict;

@@ -1,4 +1,4 @@
-# 018_line.pl: the waiting line under load: many join, the server is killed in the middle, many serve
+# 024_line.pl: the waiting line under load: many join, the server is killed in the middle, many serve
 # at once, and passers-by storm a sale that has a line.
 #
 # RSV_LINE_JOINS and RSV_LINE_CLIENTS say how many join, and from how many clients: "make line" runs
@@ -163,6 +163,7 @@ SELECT max(number) FILTER (WHERE state = 'offered') < min(number) FILTER (WHERE 
 EOS
 is(number("SELECT count(*) FROM reservation.ticket WHERE state IN ('waiting', 'offered')"),
 	$before, 'nobody is lost');
+$node->safe_psql($db, 'ANALYZE');
 verify_ok($node, $db);
 
 # ---- passers-by storm a sale that has a line, while others join, give back and serve
@@ -212,6 +213,7 @@ EOS
 	number("SELECT count(*) FROM reservation.sweep()");
 	is(number("SELECT count(*) FROM reservation.serve_line('$pool')"), 0, 'nothing is left that the line could have');
 }
+$node->safe_psql($db, 'ANALYZE');
 verify_ok($node, $db);
 
 $node->stop;
