@@ -147,6 +147,20 @@ rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid)
 }
 
 /*
+ * Is the block in the table's file? The length that was last seen will do, as
+ * whoever makes a file shorter says so to all sessions before they can lock the
+ * table again; asking the operating system each time costs a system call.
+ */
+static bool
+is_in_file(Relation relation, BlockNumber block)
+{
+	BlockNumber seen = RelationGetSmgr(relation)->smgr_cached_nblocks[MAIN_FORKNUM];
+
+	return (seen != InvalidBlockNumber && block < seen) ||
+		block < RelationGetNumberOfBlocks(relation);
+}
+
+/*
  * Reads on in the index alone: where a row should be, and a column of its key.
  * Nothing is said about the row; afterwards the scan can only be ended.
  */
