@@ -40,7 +40,7 @@ my $log = PostgreSQL::Test::Utils::tempdir() . '/acknowledged';
 # Every client joins with holders "PREFIX client n"; a line of its log stands for an answer it got.
 sub join_script
 {
-	my ($prefix) = @_;
+	my ($prefix, $transactions) = @_;
 	my $file = PostgreSQL::Test::Utils::tempdir() . '/join.sql';
 
 	append_to_file($file,
@@ -49,13 +49,13 @@ sub join_script
 	return (
 		$node->installed_command('pgbench'), '--no-vacuum',
 		'--host' => $node->host, '--port' => $node->port,
-		'--client' => $clients, '--jobs' => 2, '--transactions' => $each,
+		'--client' => $clients, '--jobs' => 2, '--transactions' => $transactions,
 		'--define' => 'n=0', '--log', "--log-prefix=$log.$prefix", '--file' => $file, $db);
 }
 
 my ($out, $err) = ('', '');
-my $storm = IPC::Run::start([ join_script('first') ], '<', \undef, '>', \$out, '2>', \$err);
-my $half = $each * $clients / 2;
+my $storm = IPC::Run::start([ join_script('first', 100 * $each) ], '<', \undef, '>', \$out, '2>', \$err);
+my $half = $each * $clients;
 until (number('SELECT count(*) FROM reservation.ticket') >= $half)
 {
 	Time::HiRes::usleep(20_000);
@@ -73,7 +73,7 @@ my $acknowledged = 0;
 $acknowledged += $_ foreach values %acknowledged;
 note("$acknowledged joins were answered before the server was killed");
 cmp_ok($acknowledged, '>', 0, 'some had joined before the server was killed');
-cmp_ok($acknowledged, '<', $each * $clients, 'and some had not');
+cmp_ok($acknowledged, '<', 100 * $each * $clients, 'and some had not');
 my $lost = 0;
 foreach my $client (keys %acknowledged)
 {
@@ -86,7 +86,7 @@ is($lost, 0, 'who was told that they wait, waits where they were');
 verify_ok($node, $db, 'the books after the crash');
 
 my $start = Time::HiRes::time();
-my $second = IPC::Run::run([ join_script('second') ], '<', \undef, '>', \$out, '2>', \$err);
+my $second = IPC::Run::run([ join_script('second', $each) ], '<', \undef, '>', \$out, '2>', \$err);
 my $seconds = Time::HiRes::time() - $start;
 ok($second, 'everybody else joins after the crash') or diag($err);
 my $waiting = number("SELECT count(*) FROM reservation.ticket WHERE state = 'waiting'");
