@@ -21,8 +21,7 @@ static const char *const read_grants[] = {
 	" reservation.stats, reservation.holds, reservation.stuck",
 	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify,"
 	" reservation.stats_by_id, reservation.holds_in_flight",
-	"EXECUTE ON FUNCTION reservation.shard_of_name, reservation.shard_of_id",
-	NULL};
+	"EXECUTE ON FUNCTION reservation.shard_of_name, reservation.shard_of_id", NULL};
 static const char *const claim_grants[] = {
 	"SELECT ON reservation.claims, reservation.tickets,"
 	" reservation.checkouts, reservation.payments, reservation.refunds_due",

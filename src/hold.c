@@ -191,7 +191,7 @@ take_counted(RsvHold *hold, RsvItem *item)
 	RsvClaim *claim = palloc0(sizeof(RsvClaim));
 	int64 available = 0;
 	RsvSupply supply = rsv_pass_draw(&item->pool, item->quantity, RSV_DRAW_TENTATIVE, &hold->now,
-								hold->now, &available);
+									 hold->now, &available);
 
 	if (supply != RSV_TAKEN)
 		return short_of(item, supply, "insufficient", available);

@@ -208,7 +208,7 @@ join(Joiner *joiner, RsvPool *pool, TimestampTz deadline, RsvTicket *ticket)
 	if (!locked)
 		return "busy";
 	if (!pool->lined)
-		rsv_pool_set_lined(pool);
+		rsv_pass_mark(pool);
 	status = stand(joiner, pool, deadline, ticket);
 	/* it may have been dropped meanwhile */
 	if (rsv_pool_is_changing(pool))

@@ -13,11 +13,18 @@
  * for such a pool it is enough to see, after the unit was taken, that the row is
  * as we read it. Nobody waits for anybody.
  *
- * Locks: those of supply.c and draw.c.
+ * Locks: those of supply.c and draw.c; for the first ticket of a pool, its row.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "utils/fmgroids.h"
+
 #include "reservation.h"
+
+/* Columns of reservation.pool: see pool.c */
+#define POOL_DROPPED_AT 15
+#define POOL_LINED      20
 
 static bool was_overtaken(const RsvPool *pool, RsvPool *current);
 static void put_units_back(const RsvPool *pool, const int32 *numbers, int32 count);
@@ -93,6 +100,37 @@ rsv_pass_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *no
 		supply = RSV_GONE;
 	}
 	return supply;
+}
+
+/*
+ * Somebody stands in the line of this pool for the first time: passers-by have to
+ * look from now on. Waits for whoever is changing the pool's row, and reads it anew.
+ */
+void
+rsv_pass_mark(RsvPool *pool)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)};
+	bool written = false;
+
+	while (!written)
+	{
+		Snapshot as_of = rsv_store_now();
+		TransactionId holder;
+		RsvScan scan;
+
+		rsv_scan_begin(&scan, RSV_POOL_PKEY, as_of, &key, 1);
+		if (!rsv_scan_next(&scan) || !scan.slot->tts_isnull[POOL_DROPPED_AT])
+			rsv_pool_refuse_unknown(pool->name);
+		written = DatumGetBool(scan.slot->tts_values[POOL_LINED]);
+		scan.slot->tts_values[POOL_LINED] = BoolGetDatum(true);
+		if (!written)
+			written = rsv_store_update(RSV_POOL, &scan.slot->tts_tid, scan.slot->tts_values,
+									   scan.slot->tts_isnull, true, &holder) == RSV_WRITTEN;
+		rsv_scan_end(&scan);
+		rsv_store_forget(as_of);
+	}
+	CommandCounterIncrement();
+	rsv_pool_read(pool->pool_id, pool);
 }
 
 /* What a passer-by could get. */

@@ -310,37 +310,6 @@ rsv_pool_is_changing(const RsvPool *pool)
 	return !rsv_store_stands(RSV_POOL, &tid);
 }
 
-/*
- * Notes in the pool's row that there is a line. Waits for whoever is changing the
- * row, and reads it anew.
- */
-void
-rsv_pool_set_lined(RsvPool *pool)
-{
-	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)};
-	bool written = false;
-
-	while (!written)
-	{
-		Snapshot as_of = rsv_store_now();
-		TransactionId holder;
-		RsvScan scan;
-
-		rsv_scan_begin(&scan, RSV_POOL_PKEY, as_of, &key, 1);
-		if (!rsv_scan_next(&scan) || !scan.slot->tts_isnull[POOL_DROPPED_AT])
-			rsv_pool_refuse_unknown(pool->name);
-		written = DatumGetBool(scan.slot->tts_values[POOL_LINED]);
-		scan.slot->tts_values[POOL_LINED] = BoolGetDatum(true);
-		if (!written)
-			written = rsv_store_update(RSV_POOL, &scan.slot->tts_tid, scan.slot->tts_values,
-									   scan.slot->tts_isnull, true, &holder) == RSV_WRITTEN;
-		rsv_scan_end(&scan);
-		rsv_store_forget(as_of);
-	}
-	CommandCounterIncrement();
-	rsv_pool_read(pool->pool_id, pool);
-}
-
 void
 rsv_pool_refuse_unknown(const text *name)
 {

@@ -488,7 +488,6 @@ extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_is_whole(int32 pool_id, Snapshot as_of);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
-extern void rsv_pool_set_lined(RsvPool *pool);
 pg_noreturn extern void rsv_pool_refuse_unknown(const text *name);
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
 extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);
@@ -822,6 +821,7 @@ extern RsvSupply rsv_pass_take_unit(const RsvPool *pool, int32 number, Timestamp
 extern RsvSupply rsv_pass_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
 							   TimestampTz deadline, int64 *available);
 extern bool rsv_pass_barred(const RsvPool *pool, TimestampTz now);
+extern void rsv_pass_mark(RsvPool *pool);
 extern int64 rsv_pass_count(const RsvPool *pool, TimestampTz now);
 
 /* announce.c: telling those who listen that offers were made */

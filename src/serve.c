@@ -246,8 +246,8 @@ gather(RsvServing *serving, int64 wanted)
 	if (!serving->pool->counted)
 		return gather_units(serving, (int32) wanted);
 	if (missing > 0 &&
-		rsv_draw(serving->pool, missing, RSV_DRAW_CLAIM, &serving->now, serving->deadline, &available) !=
-			RSV_TAKEN)
+		rsv_draw(serving->pool, missing, RSV_DRAW_CLAIM, &serving->now, serving->deadline,
+				 &available) != RSV_TAKEN)
 	{
 		serving->over = available == 0 && serving->quantity == 0;
 		return false;

@@ -340,8 +340,9 @@ may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampT
 	if (claim->state == RSV_HELD)
 		return !rsv_pass_barred(pool, *now);
 
-	supply = claim->numbered ? rsv_pass_take_unit(pool, claim->number, now, deadline)
-							 : rsv_pass_draw(pool, wanted, RSV_DRAW_CLAIM, now, deadline, &available);
+	supply = claim->numbered
+		? rsv_pass_take_unit(pool, claim->number, now, deadline)
+		: rsv_pass_draw(pool, wanted, RSV_DRAW_CLAIM, now, deadline, &available);
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
 	*taken_again = supply == RSV_TAKEN;
