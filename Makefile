@@ -2,6 +2,7 @@
 #
 #   make demo    watch it work on a throw-away server; on Debian, installs what is missing
 #   make bench   what a claim costs, beside the ways without this extension
+#   make books   how long the books of a large pool take to check, and what archiving saves
 #   make profile how many instructions a call costs, and where they go
 #   make metrics scrapes monitor/prometheus-sql-exporter.yml with the real exporter
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
@@ -13,6 +14,8 @@
 #   make test-17, make test-18: the same on PostgreSQL 17 and 18, in a chroot (see test/debian)
 #   make soak    every function at once from 32 clients, with random kills, for ten minutes
 #   make smith   random queries, by sqlsmith, for ten minutes
+#   make dist, make deb: the zip for PGXN, the package for this Debian
+#   make test-packages: both, and the steps of the Dockerfile, in chroots (see test/packages)
 #   make, make install, make installcheck: as for any extension, against your own server
 
 EXTENSION = reservation
@@ -56,6 +59,9 @@ demo:
 
 bench:
 	test/setup bench && test/benchmark
+
+books:
+	test/setup books && test/books
 
 profile:
 	test/setup profile && test/profile
@@ -122,10 +128,8 @@ lint-warnings lint-assertions:
 lint-assertions: LINT_DEFINE = -DUSE_ASSERT_CHECKING
 
 lint-version:
-	@echo "META.json says $(EXTVERSION), as reservation.control does"
-	@perl -MJSON::PP -0777 -n -e '$$meta = decode_json($$_);' \
-		-e 'exit grep { $$_ ne "$(EXTVERSION)" }' \
-		-e '$$meta->{version}, $$meta->{provides}{reservation}{version}' META.json
+	@echo "META.json is what PGXN wants, all versions are $(EXTVERSION)"
+	@perl test/meta $(EXTVERSION)
 
 lint-docs:
 	@echo "examples in docs/ are the files that they say"
@@ -136,4 +140,18 @@ dist:
 	git archive --format=zip --prefix=reservation-$(EXTVERSION)/ \
 		--output=dist/reservation-$(EXTVERSION).zip HEAD
 
-.PHONY: demo bench profile metrics test test-worker test-17 test-18 test-clients test-proxy bench-proxy soak smith line lint $(addprefix lint-,$(LINTS)) dist
+# debian/control is for Debian 12, whose PostgreSQL is 15; in the copy it is made for this Debian
+deb: dist
+	test/setup deb
+	rm -rf dist/deb && mkdir dist/deb && cd dist/deb && unzip -q ../reservation-$(EXTVERSION).zip
+	cd dist/deb/reservation-$(EXTVERSION) && PG_UPDATECONTROL=yes pg_buildext updatecontrol && \
+		dpkg-buildpackage --unsigned-source --unsigned-changes -b
+	mv dist/deb/*.deb dist && rm -r dist/deb
+
+test-packages: dist
+	GOAL=packages test/debian bookworm 15 test/packages
+	GOAL=packages test/debian trixie 17 test/packages
+	GOAL=packages test/debian forky 18 test/packages
+
+.PHONY: demo bench books profile metrics test test-worker test-17 test-18 test-packages test-clients \
+	test-proxy bench-proxy soak smith line lint $(addprefix lint-,$(LINTS)) dist deb

@@ -111,6 +111,15 @@ COMMENT ON CONSTRAINT pool_notify ON reservation.pool IS 'between two notificati
 COMMENT ON CONSTRAINT pool_pkey ON reservation.pool IS 'one row per pool';
 COMMENT ON INDEX reservation.pool_name IS 'one pool per name; a dropped pool frees its name';
 
+CREATE TABLE reservation.era (
+    begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT era_pkey PRIMARY KEY (begun_at)
+);
+INSERT INTO reservation.era DEFAULT VALUES;
+COMMENT ON TABLE reservation.era IS 'one row per CREATE EXTENSION behind these books: a restored dump brings those before, so the number of rows tells transaction ids of this database from those of the one that was dumped';
+COMMENT ON COLUMN reservation.era.begun_at IS 'when CREATE EXTENSION was run';
+COMMENT ON CONSTRAINT era_pkey ON reservation.era IS 'an era begins once';
+
 CREATE TABLE reservation.available (
     pool_id integer NOT NULL,
     number integer NOT NULL,
@@ -143,9 +152,12 @@ CREATE TABLE reservation.claim (
     expires_at timestamptz NOT NULL,
     finalized_at timestamptz,
     quantity bigint NOT NULL,
+    position bigint NOT NULL DEFAULT 0,
     pool_id integer NOT NULL,
     number integer,
+    step integer NOT NULL DEFAULT 0,
     state text COLLATE "C" NOT NULL,
+    actor text COLLATE "C" NOT NULL DEFAULT CURRENT_USER,
     holder text COLLATE "C" NOT NULL,
     request_id text COLLATE "C",
     by_holder boolean NOT NULL DEFAULT false,
@@ -170,9 +182,12 @@ COMMENT ON COLUMN reservation.claim.claimed_at IS 'when the hold began';
 COMMENT ON COLUMN reservation.claim.expires_at IS 'when the hold lapses, infinity: never';
 COMMENT ON COLUMN reservation.claim.finalized_at IS 'when the claim was finalized';
 COMMENT ON COLUMN reservation.claim.quantity IS 'units of the claim, 1 for a numbered unit; refunded ones included';
+COMMENT ON COLUMN reservation.claim.position IS 'era and transaction id of its making: era * 2^48 + transaction id; 0: written by hand';
 COMMENT ON COLUMN reservation.claim.pool_id IS 'the pool of the claim';
 COMMENT ON COLUMN reservation.claim.number IS 'the number of the unit, NULL for a counted pool';
+COMMENT ON COLUMN reservation.claim.step IS 'which event of that transaction its making was, from 0';
 COMMENT ON COLUMN reservation.claim.state IS 'held, finalized, released, lapsed or refunded';
+COMMENT ON COLUMN reservation.claim.actor IS 'role that made it';
 COMMENT ON COLUMN reservation.claim.holder IS 'who has it, in the application''s own terms';
 COMMENT ON COLUMN reservation.claim.request_id IS 'idempotency key of the call that made the claim';
 COMMENT ON COLUMN reservation.claim.by_holder IS 'true if the claim is looked for by its holder: the pool has per_holder, or a trigger made the claim for a row';
@@ -186,6 +201,43 @@ COMMENT ON INDEX reservation.claim_live IS 'no unit is held or sold twice';
 COMMENT ON INDEX reservation.claim_expiry IS 'finds the holds that have lapsed';
 COMMENT ON INDEX reservation.claim_holder IS 'finds what a holder has, in the pools that limit it, and what a row has';
 COMMENT ON INDEX reservation.claim_counted IS 'finds the claims of an account that are no holds; those are in claim_expiry';
+
+-- The columns are those of claim, in the same order: rows move from one to the other and back.
+CREATE TABLE reservation.claim_archive (
+    LIKE reservation.claim INCLUDING COMMENTS,
+    CONSTRAINT claim_archive_pkey PRIMARY KEY (claim_id),
+    CONSTRAINT claim_archive_state CHECK (state = 'finalized' OR state = 'released' OR state = 'lapsed' OR state = 'refunded')
+);
+CREATE UNIQUE INDEX claim_archive_live ON reservation.claim_archive (pool_id, number)
+    WHERE number IS NOT NULL AND state = 'finalized';
+CREATE INDEX claim_archive_counted ON reservation.claim_archive (pool_id, claimed_at) WHERE number IS NULL;
+CREATE INDEX claim_archive_position ON reservation.claim_archive (position, step);
+COMMENT ON TABLE reservation.claim_archive IS 'claims that archive() has moved out of the way; whatever settles one brings it back';
+COMMENT ON CONSTRAINT claim_archive_pkey ON reservation.claim_archive IS 'a claim is archived once';
+COMMENT ON CONSTRAINT claim_archive_state ON reservation.claim_archive IS 'holds are not archived';
+COMMENT ON INDEX reservation.claim_archive_live IS 'no unit is sold twice; finds who has it';
+COMMENT ON INDEX reservation.claim_archive_counted IS 'finds the claims of an account';
+COMMENT ON INDEX reservation.claim_archive_position IS 'finds the events after a cursor';
+
+CREATE VIEW reservation.every_claim AS
+    SELECT * FROM reservation.claim UNION ALL SELECT * FROM reservation.claim_archive;
+COMMENT ON VIEW reservation.every_claim IS 'claims, archived or not';
+COMMENT ON COLUMN reservation.every_claim.claim_id IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.claimed_at IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.expires_at IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.finalized_at IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.quantity IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.position IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.pool_id IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.number IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.step IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.state IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.actor IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.holder IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.request_id IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.by_holder IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.taken IS 'as in claim';
+COMMENT ON COLUMN reservation.every_claim.refunded IS 'as in claim';
 
 CREATE TABLE reservation.ticket (
     ticket_id uuid NOT NULL,
@@ -451,29 +503,46 @@ COMMENT ON INDEX reservation.order_number IS 'an order number is given out once;
 
 CREATE TABLE reservation.log (
     at timestamptz NOT NULL,
-    transaction_id xid8 NOT NULL,
-    pool_id integer NOT NULL,
+    position bigint NOT NULL,
+    step integer NOT NULL,
+    pool_id integer,
     claim_id uuid,
+    checkout_id uuid,
     quantity bigint NOT NULL,
+    kind text COLLATE "C" NOT NULL,
     event text COLLATE "C" NOT NULL,
     actor text COLLATE "C" NOT NULL,
     request_id text COLLATE "C",
     reason text COLLATE "C",
-    change bigint
+    change bigint,
+    details jsonb
 );
 CREATE INDEX log_counted ON reservation.log (pool_id, at) WHERE change IS NOT NULL;
-COMMENT ON TABLE reservation.log IS 'what became of claims after they were made, and of balances, append-only; the making of a claim is its row in claim';
+COMMENT ON TABLE reservation.log IS 'every event but the making of claims, which is their row in claim; append-only';
 COMMENT ON COLUMN reservation.log.at IS 'when the call was made';
-COMMENT ON COLUMN reservation.log.transaction_id IS 'transaction of the call';
-COMMENT ON COLUMN reservation.log.pool_id IS 'the pool of the change';
-COMMENT ON COLUMN reservation.log.claim_id IS 'the claim that changed; NULL: the pool itself';
-COMMENT ON COLUMN reservation.log.quantity IS 'units of the change';
-COMMENT ON COLUMN reservation.log.event IS 'extended, released, lapsed, finalized or refunded; of a counted pool: adjusted or added';
+COMMENT ON COLUMN reservation.log.position IS 'era and transaction id of the call: era * 2^48 + transaction id';
+COMMENT ON COLUMN reservation.log.step IS 'which event of that transaction it was, from 0';
+COMMENT ON COLUMN reservation.log.pool_id IS 'the pool of the change; NULL: of no pool';
+COMMENT ON COLUMN reservation.log.claim_id IS 'the claim that changed; NULL: no claim did';
+COMMENT ON COLUMN reservation.log.checkout_id IS 'the checkout of the change; NULL: of none';
+COMMENT ON COLUMN reservation.log.quantity IS 'units of the change; of a checkout or payment: the amount, 0 if it has none; of an order: 0';
+COMMENT ON COLUMN reservation.log.kind IS 'what changed: claim, pool, checkout, payment or order';
+COMMENT ON COLUMN reservation.log.event IS 'of a claim: extended, released, lapsed, finalized, refunded or renamed; of a pool: created, altered, adjusted, added, repaired or dropped; of a checkout: opened, paid, finalized, refund_due or cancelled; of a payment: paid, refund_due or refunded; of an order: made';
 COMMENT ON COLUMN reservation.log.actor IS 'role that made the call';
 COMMENT ON COLUMN reservation.log.request_id IS 'idempotency key of the call';
-COMMENT ON COLUMN reservation.log.reason IS 'why, in the words of the caller';
+COMMENT ON COLUMN reservation.log.reason IS 'why, in the words of the caller; of a refunded payment: the reference';
 COMMENT ON COLUMN reservation.log.change IS 'what it did to the balance of a counted pool; NULL for a numbered one';
+COMMENT ON COLUMN reservation.log.details IS 'the rules of a pool as they are afterwards; provider, payment_id, amount and currency of a payment; order_id and order_number of an order; the new holder of a claim';
 COMMENT ON INDEX reservation.log_counted IS 'finds the movements of an account, in order';
+
+CREATE FUNCTION reservation.keep_log() RETURNS trigger
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_keep_log';
+COMMENT ON FUNCTION reservation.keep_log IS 'Trigger of reservation.log: refuses UPDATE, DELETE and TRUNCATE, whoever asks.
+Errors: 42501.
+Locks: none.';
+CREATE TRIGGER keep_log BEFORE UPDATE OR DELETE OR TRUNCATE ON reservation.log
+    FOR EACH STATEMENT EXECUTE FUNCTION reservation.keep_log();
+COMMENT ON TRIGGER keep_log ON reservation.log IS 'what has happened is not changed; a restore only inserts, and does not fire it';
 
 CREATE TABLE reservation.stock (
     pool_id integer NOT NULL,
@@ -500,7 +569,7 @@ CREATE VIEW reservation.pool_status AS
         CASE WHEN p.capacity IS NOT NULL AND n.waited THEN 0 WHEN p.capacity IS NOT NULL THEN n.free + n.lapsed END AS available,
         n.held - n.lapsed AS held,
         CASE WHEN p.capacity IS NULL
-            THEN (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.claim c
+            THEN (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.every_claim c
                 WHERE c.pool_id = p.pool_id AND c.state = 'finalized')
             ELSE p.capacity + p.units_added + n.added - n.free - p.floor - n.held END AS finalized,
         CASE WHEN clock_timestamp() < p.opens_at THEN 'not_open'
@@ -554,7 +623,7 @@ CREATE VIEW reservation.claims AS
     SELECT c.claim_id, p.pool, c.number, u.label, c.quantity, c.holder,
         CASE WHEN c.state = 'held' AND c.expires_at <= clock_timestamp() THEN 'lapsed' ELSE c.state END AS state,
         c.claimed_at, c.expires_at, c.finalized_at, c.request_id, coalesce(c.refunded, 0) AS refunded
-    FROM reservation.claim c
+    FROM reservation.every_claim c
     JOIN reservation.pool p ON p.pool_id = c.pool_id
     LEFT JOIN reservation.unit u ON u.pool_id = c.pool_id AND u.number = c.number;
 COMMENT ON VIEW reservation.claims IS 'every claim there ever was, with the name of its pool; a hold whose time is over is lapsed';
@@ -579,7 +648,7 @@ CREATE VIEW reservation.tickets AS
         t.joined_at, t.settled_at, c.expires_at, t.claim_ids
     FROM reservation.ticket t
     JOIN reservation.pool p ON p.pool_id = t.pool_id
-    LEFT JOIN reservation.claim c ON c.claim_id = t.claim_ids[1];
+    LEFT JOIN reservation.every_claim c ON c.claim_id = t.claim_ids[1];
 COMMENT ON VIEW reservation.tickets IS 'every ticket of every waiting line there ever was, and what came of it';
 COMMENT ON COLUMN reservation.tickets.ticket_id IS 'id of the ticket';
 COMMENT ON COLUMN reservation.tickets.pool IS 'name of its pool';
@@ -606,7 +675,7 @@ CREATE VIEW reservation.entries AS
     UNION ALL
     SELECT c.pool_id, p.pool, c.claimed_at, 1, CASE WHEN c.finalized_at = c.claimed_at THEN 'charged' ELSE 'taken' END,
         c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id
-    FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
+    FROM reservation.every_claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
     WHERE p.kind = 'counted' AND c.number IS NULL AND c.state <> 'held'
     UNION ALL
     SELECT l.pool_id, p.pool, l.at, 2, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id
@@ -629,6 +698,69 @@ COMMENT ON COLUMN reservation.entries.actor IS 'role that made the call, for wha
 COMMENT ON COLUMN reservation.entries.reason IS 'why, in the words of the caller';
 COMMENT ON COLUMN reservation.entries.request_id IS 'idempotency key of the call';
 
+CREATE VIEW reservation.stream AS
+    SELECT c.position, c.step, c.claimed_at AS at, 'claim' AS kind,
+        CASE WHEN c.finalized_at = c.claimed_at THEN CASE WHEN c.number IS NULL THEN 'charged' ELSE 'assigned' END
+            ELSE 'claimed' END AS event,
+        c.pool_id, c.number, c.claim_id, NULL::uuid AS checkout_id, coalesce(c.taken, c.quantity) AS quantity,
+        CASE WHEN c.number IS NULL THEN -coalesce(c.taken, c.quantity) END AS change,
+        c.actor, c.holder, c.request_id, NULL::text AS reason, NULL::jsonb AS details
+    FROM reservation.every_claim c
+    UNION ALL
+    SELECT l.position, l.step, l.at, l.kind, l.event, l.pool_id, NULL, l.claim_id, l.checkout_id, l.quantity, l.change,
+        l.actor, NULL, l.request_id, l.reason, l.details
+    FROM reservation.log l;
+COMMENT ON VIEW reservation.stream IS 'every event as it lies in the tables; the view events has names for it';
+COMMENT ON COLUMN reservation.stream.position IS 'era * 2^48 + transaction id';
+COMMENT ON COLUMN reservation.stream.step IS 'which event of that transaction it was';
+COMMENT ON COLUMN reservation.stream.at IS 'when';
+COMMENT ON COLUMN reservation.stream.kind IS 'what changed';
+COMMENT ON COLUMN reservation.stream.event IS 'how';
+COMMENT ON COLUMN reservation.stream.pool_id IS 'the pool';
+COMMENT ON COLUMN reservation.stream.number IS 'the unit, where the row itself says';
+COMMENT ON COLUMN reservation.stream.claim_id IS 'the claim';
+COMMENT ON COLUMN reservation.stream.checkout_id IS 'the checkout';
+COMMENT ON COLUMN reservation.stream.quantity IS 'how much';
+COMMENT ON COLUMN reservation.stream.change IS 'what it did to the balance of a counted pool';
+COMMENT ON COLUMN reservation.stream.actor IS 'role that made the call';
+COMMENT ON COLUMN reservation.stream.holder IS 'the holder, where the row itself says';
+COMMENT ON COLUMN reservation.stream.request_id IS 'idempotency key of the call';
+COMMENT ON COLUMN reservation.stream.reason IS 'why';
+COMMENT ON COLUMN reservation.stream.details IS 'what else';
+
+-- Who may not read the claims, may not read here who has them, nor their ids, which are as good as keys; nor payments,
+-- which stand in details.
+CREATE VIEW reservation.events AS
+    SELECT s.position, s.step, s.at, (s.position & 281474976710655)::text::xid8 AS transaction_id, s.kind, s.event, p.pool,
+        coalesce(s.number, c.number) AS number, CASE WHEN r.claims THEN s.claim_id END AS claim_id,
+        CASE WHEN r.claims THEN s.checkout_id END AS checkout_id, s.quantity, s.change, s.actor,
+        CASE WHEN r.claims THEN coalesce(s.holder, c.holder, k.holder) END AS holder,
+        CASE WHEN r.claims THEN s.request_id END AS request_id, CASE WHEN r.claims THEN s.reason END AS reason,
+        CASE WHEN r.claims THEN s.details END AS details
+    FROM reservation.stream s
+    CROSS JOIN (SELECT has_table_privilege('reservation.claims', 'SELECT') AS claims OFFSET 0) r
+    LEFT JOIN reservation.pool p USING (pool_id)
+    LEFT JOIN reservation.every_claim c ON c.claim_id = s.claim_id AND s.holder IS NULL
+    LEFT JOIN reservation.checkout k ON k.checkout_id = s.checkout_id;
+COMMENT ON VIEW reservation.events IS 'every change of every pool, claim, stock, account, checkout, payment and order, append-only; events_since() follows it without missing any';
+COMMENT ON COLUMN reservation.events.position IS 'order of the transactions: era * 2^48 + transaction id';
+COMMENT ON COLUMN reservation.events.step IS 'order within the transaction';
+COMMENT ON COLUMN reservation.events.at IS 'when the call was made';
+COMMENT ON COLUMN reservation.events.transaction_id IS 'transaction of the call; before a restore, of the server that was dumped';
+COMMENT ON COLUMN reservation.events.kind IS 'what changed: claim, pool, checkout, payment or order';
+COMMENT ON COLUMN reservation.events.event IS 'of a claim: claimed, charged or assigned (made and finalized in one), extended, released, lapsed, finalized, refunded or renamed; of a pool: created, altered, adjusted, added, repaired or dropped; of a checkout: opened, paid, finalized, refund_due or cancelled; of a payment: paid, refund_due or refunded; of an order: made';
+COMMENT ON COLUMN reservation.events.pool IS 'name of the pool, NULL for what has none';
+COMMENT ON COLUMN reservation.events.number IS 'the unit, NULL for a counted pool';
+COMMENT ON COLUMN reservation.events.claim_id IS 'the claim, NULL if it was none, and for a reader who may not read claims';
+COMMENT ON COLUMN reservation.events.checkout_id IS 'the checkout, NULL if it was none, and for a reader who may not read claims';
+COMMENT ON COLUMN reservation.events.quantity IS 'units of the change; of a checkout or payment: the amount';
+COMMENT ON COLUMN reservation.events.change IS 'what it did to the balance of a counted pool; NULL for a numbered one';
+COMMENT ON COLUMN reservation.events.actor IS 'role that made the call';
+COMMENT ON COLUMN reservation.events.holder IS 'who has the claim or is buying, as of now; NULL for a reader who may not read claims';
+COMMENT ON COLUMN reservation.events.request_id IS 'idempotency key of the call; NULL for a reader who may not read claims';
+COMMENT ON COLUMN reservation.events.reason IS 'why, in the words of the caller; NULL for a reader who may not read claims';
+COMMENT ON COLUMN reservation.events.details IS 'the rules of a pool as they are afterwards; provider, payment_id, amount and currency of a payment; order_id and order_number; the new holder of a claim; NULL for a reader who may not read claims';
+
 CREATE VIEW reservation.units AS
     SELECT p.pool, n.number, u.label, u.attributes, n.state
     FROM (
@@ -636,7 +768,7 @@ CREATE VIEW reservation.units AS
         UNION ALL
         SELECT pool_id, number,
             CASE WHEN state = 'held' AND expires_at <= clock_timestamp() THEN 'free' ELSE state END
-        FROM reservation.claim WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized')
+        FROM reservation.every_claim WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized')
     ) n
     JOIN reservation.pool p ON p.pool_id = n.pool_id AND p.dropped_at IS NULL
     LEFT JOIN reservation.unit u ON u.pool_id = n.pool_id AND u.number = n.number;
@@ -704,10 +836,46 @@ CREATE VIEW reservation.contradictions AS
         FROM reservation.available GROUP BY pool_id
     ), live AS (
         SELECT pool_id, sum(quantity - coalesce(refunded, 0)) AS units, min(number) AS lowest, max(number) AS highest
-        FROM reservation.claim WHERE state = 'held' OR state = 'finalized' GROUP BY pool_id
+        FROM reservation.every_claim WHERE state = 'held' OR state = 'finalized' GROUP BY pool_id
     ), stock AS (
         SELECT pool_id, sum(quantity) AS units, sum(added) AS added, min(quantity) AS lowest
         FROM reservation.stock GROUP BY pool_id
+    ), crowded AS (
+        -- numbers that are there more than once
+        SELECT pool_id, number, count(claim_id) AS claims, count(*) - count(claim_id) AS free, min(claim_id::text) AS claim_id
+        FROM (
+            SELECT pool_id, number, NULL::uuid AS claim_id FROM reservation.available
+            UNION ALL SELECT pool_id, number, claim_id FROM reservation.every_claim
+            WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized')
+        ) n GROUP BY pool_id, number HAVING count(*) > 1
+    ), odd AS (
+        -- claims that contradict themselves or their pool
+        SELECT p.pool, p.kind, p.per_holder, p.dropped_at, c.claim_id, c.state, c.number, c.quantity, c.refunded, c.by_holder
+        FROM reservation.every_claim c JOIN reservation.pool p USING (pool_id)
+        WHERE (c.state = 'refunded') <> (coalesce(c.refunded, 0) = c.quantity)
+            OR (c.refunded IS NOT NULL AND c.state <> 'refunded' AND c.state <> 'finalized')
+            OR (p.kind = 'numbered') <> (c.number IS NOT NULL)
+            OR (p.per_holder IS NOT NULL AND p.dropped_at IS NULL AND NOT c.by_holder
+                AND (c.state = 'held' OR c.state = 'finalized'))
+            OR (p.dropped_at IS NOT NULL AND c.state = 'held')
+    ), said AS (
+        SELECT claim_id, max(pool_id) AS pool_id, max(event) AS event,
+            count(*) FILTER (WHERE event = 'released') AS released, count(*) FILTER (WHERE event = 'lapsed') AS lapsed,
+            count(*) FILTER (WHERE event = 'finalized') AS finalized, count(*) FILTER (WHERE event = 'refunded') AS refunds,
+            coalesce(sum(quantity) FILTER (WHERE event = 'refunded'), 0) AS refunded
+        FROM reservation.log WHERE claim_id IS NOT NULL GROUP BY claim_id
+    ), told AS (
+        -- claims of which the log tells something else
+        SELECT coalesce(c.pool_id, s.pool_id) AS pool_id, c.claim_id, s.claim_id AS said_id, c.state, s.event,
+            coalesce(c.refunded, 0) AS refunded, coalesce(s.refunded, 0) AS said_refunded, s.released + s.finalized AS ends,
+            c.state <> 'held' AND NOT (c.state = 'finalized' AND c.finalized_at = c.claimed_at)
+                AND coalesce(CASE c.state WHEN 'released' THEN s.released WHEN 'lapsed' THEN s.lapsed
+                    WHEN 'finalized' THEN s.finalized ELSE s.refunds END, 0) = 0 AS silent
+        FROM said s FULL JOIN reservation.every_claim c USING (claim_id)
+        WHERE c.claim_id IS NULL OR s.released + s.finalized > 1 OR coalesce(c.refunded, 0) <> coalesce(s.refunded, 0)
+            OR (c.state <> 'held' AND NOT (c.state = 'finalized' AND c.finalized_at = c.claimed_at)
+                AND coalesce(CASE c.state WHEN 'released' THEN s.released WHEN 'lapsed' THEN s.lapsed
+                    WHEN 'finalized' THEN s.finalized ELSE s.refunds END, 0) = 0)
     )
     SELECT p.pool, 'free units and live claims do not add up to the capacity' AS problem,
         (p.capacity + p.units_added)::text AS expected,
@@ -731,32 +899,31 @@ CREATE VIEW reservation.contradictions AS
     JOIN (SELECT pool_id, sum(amount) AS amount FROM reservation.entries WHERE place < 3 GROUP BY pool_id) e USING (pool_id)
     WHERE p.dropped_at IS NULL AND e.amount <> coalesce(s.units, 0) + p.floor
     UNION ALL
-    SELECT p.pool, 'the log has other refunds than the claim', coalesce(c.refunded, 0)::text,
-        format('%s, claim %s', coalesce(l.refunded, 0), claim_id), 'Compare reservation.log and reservation.claim with a backup.'
-    FROM (SELECT claim_id, sum(quantity) AS refunded FROM reservation.log WHERE event = 'refunded' GROUP BY claim_id) l
-    FULL JOIN (SELECT claim_id, pool_id, refunded FROM reservation.claim WHERE refunded IS NOT NULL OR state = 'refunded') c
-        USING (claim_id)
-    JOIN reservation.claim k USING (claim_id) JOIN reservation.pool p ON p.pool_id = k.pool_id
-    WHERE coalesce(c.refunded, 0) <> coalesce(l.refunded, 0)
+    SELECT p.pool, 'the log has other refunds than the claim', t.refunded::text,
+        format('%s, claim %s', t.said_refunded, t.claim_id), 'Compare reservation.log and reservation.claim with a backup.'
+    FROM told t JOIN reservation.pool p USING (pool_id)
+    WHERE t.claim_id IS NOT NULL AND t.refunded <> t.said_refunded
     UNION ALL
-    SELECT p.pool, 'a claim is refunded in part and all of it, or all of it and still sold', c.state,
-        format('%s of %s, claim %s', c.refunded, c.quantity, c.claim_id), 'Compare reservation.claim with a backup.'
-    FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
-    WHERE (c.state = 'refunded') <> (coalesce(c.refunded, 0) = c.quantity)
-        OR (c.refunded IS NOT NULL AND c.state <> 'refunded' AND c.state <> 'finalized')
+    SELECT o.pool, 'a claim is refunded in part and all of it, or all of it and still sold', o.state,
+        format('%s of %s, claim %s', o.refunded, o.quantity, o.claim_id), 'Compare reservation.claim with a backup.'
+    FROM odd o
+    WHERE (o.state = 'refunded') <> (coalesce(o.refunded, 0) = o.quantity)
+        OR (o.refunded IS NOT NULL AND o.state <> 'refunded' AND o.state <> 'finalized')
     UNION ALL
-    SELECT p.pool, format('number %s is free and claimed at once', c.number), 'free or claimed',
-        format('claim %s, %s', c.claim_id, c.state),
-        'Delete its row in reservation.available: the claim has a holder.'
-    FROM reservation.available a JOIN reservation.claim c USING (pool_id, number)
-    JOIN reservation.pool p USING (pool_id)
-    WHERE c.state = 'held' OR c.state = 'finalized'
+    SELECT p.pool, format('number %s is free and claimed at once', n.number), 'free or claimed', format('claim %s', n.claim_id),
+        'Run SELECT * FROM reservation.repair(pool): the claim has a holder, so the unit is not free.'
+    FROM crowded n JOIN reservation.pool p USING (pool_id)
+    WHERE n.free > 0 AND n.claims > 0
     UNION ALL
-    SELECT p.pool, format('number %s has several live claims', c.number), '1', count(*)::text,
+    SELECT p.pool, format('number %s has several live claims', n.number), '1', n.claims::text,
         'REINDEX reservation.claim_live, then settle with the holders who keeps the unit.'
-    FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
-    WHERE c.number IS NOT NULL AND (c.state = 'held' OR c.state = 'finalized')
-    GROUP BY p.pool, c.pool_id, c.number HAVING count(*) > 1
+    FROM crowded n JOIN reservation.pool p USING (pool_id)
+    WHERE n.claims > 1
+    UNION ALL
+    SELECT p.pool, format('number %s is free more than once', n.number), '1', n.free::text,
+        'Delete all but one of its rows in reservation.available, then REINDEX reservation.available_pkey.'
+    FROM crowded n JOIN reservation.pool p USING (pool_id)
+    WHERE n.free > 1
     UNION ALL
     SELECT p.pool, 'a number is below the first of the pool', p.first_number::text,
         least(f.lowest, l.lowest)::text, 'Compare reservation.available and reservation.claim with a backup.'
@@ -773,6 +940,29 @@ CREATE VIEW reservation.contradictions AS
         AND (p.units_added = 0 OR s.oid IS NOT NULL)
         AND greatest(f.highest, l.highest) > greatest(p.first_number + p.capacity - 1, pg_sequence_last_value(s.oid))
     UNION ALL
+    SELECT p.pool, 'a counted pool has free units', '0', f.units::text, 'Delete them from reservation.available.'
+    FROM reservation.pool p JOIN free f USING (pool_id) WHERE p.kind = 'counted'
+    UNION ALL
+    SELECT p.pool, 'a numbered pool has stock', '0', s.units::text, 'Delete it from reservation.stock.'
+    FROM reservation.pool p JOIN stock s USING (pool_id) WHERE p.kind = 'numbered'
+    UNION ALL
+    SELECT p.pool, 'a dropped pool has something left', '0', (coalesce(f.units, 0) + coalesce(s.units, 0))::text,
+        'Delete it from reservation.available and reservation.stock.'
+    FROM reservation.pool p LEFT JOIN free f USING (pool_id) LEFT JOIN stock s USING (pool_id)
+    WHERE p.dropped_at IS NOT NULL AND (f.pool_id IS NOT NULL OR s.pool_id IS NOT NULL)
+    UNION ALL
+    SELECT p.pool, 'the log has other additions of units than the pool', p.units_added::text, coalesce(sum(l.quantity), 0)::text,
+        'Compare reservation.pool and reservation.log with a backup.'
+    FROM reservation.pool p
+    LEFT JOIN reservation.log l ON l.pool_id = p.pool_id AND l.kind = 'pool' AND l.event = 'added'
+    WHERE p.kind = 'numbered'
+    GROUP BY p.pool_id HAVING p.units_added <> coalesce(sum(l.quantity), 0)
+    UNION ALL
+    SELECT p.pool, 'units are described, and the pool says they are not', 'labelled', 'not labelled',
+        'Run SELECT * FROM reservation.repair(pool).'
+    FROM reservation.pool p
+    WHERE NOT p.labelled AND EXISTS (SELECT FROM reservation.unit u WHERE u.pool_id = p.pool_id)
+    UNION ALL
     SELECT p.pool, 'a slot has less than nothing', '0', s.lowest::text, 'Restore the constraint stock_quantity, then raise the balance.'
     FROM reservation.pool p JOIN stock s USING (pool_id) WHERE s.lowest < 0
     UNION ALL
@@ -781,7 +971,7 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.unit u JOIN reservation.pool p USING (pool_id)
     WHERE p.dropped_at IS NULL
         AND NOT EXISTS (SELECT FROM reservation.available a WHERE a.pool_id = u.pool_id AND a.number = u.number)
-        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.pool_id = u.pool_id AND c.number = u.number
+        AND NOT EXISTS (SELECT FROM reservation.every_claim c WHERE c.pool_id = u.pool_id AND c.number = u.number
             AND c.number IS NOT NULL AND (c.state = 'held' OR c.state = 'finalized'))
     UNION ALL
     SELECT p.pool, 'the sequence of an open edition is behind its numbers', l.highest::text,
@@ -791,16 +981,18 @@ CREATE VIEW reservation.contradictions AS
         AND s.relnamespace = 'reservation'::regnamespace
     WHERE p.capacity IS NULL AND p.dropped_at IS NULL AND pg_sequence_last_value(s.oid) < l.highest
     UNION ALL
-    SELECT p.pool, 'a numbered pool has a claim without a number, or a counted pool one with', p.kind, c.claim_id::text,
-        'Compare reservation.claim with a backup.'
-    FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
-    WHERE (p.kind = 'numbered') <> (c.number IS NOT NULL)
+    SELECT p.pool, 'a claim is archived and is not', '1', format('2, claim %s', c.claim_id),
+        'Delete the older of its rows in reservation.claim and reservation.claim_archive.'
+    FROM reservation.claim c JOIN reservation.claim_archive a USING (claim_id) JOIN reservation.pool p ON p.pool_id = c.pool_id
     UNION ALL
-    SELECT p.pool, 'a live claim is not counted for the limit of its holder', 'by_holder', c.claim_id::text,
-        'Set by_holder in reservation.claim.'
-    FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
-    WHERE p.per_holder IS NOT NULL AND p.dropped_at IS NULL AND NOT c.by_holder
-        AND (c.state = 'held' OR c.state = 'finalized')
+    SELECT o.pool, 'a numbered pool has a claim without a number, or a counted pool one with', o.kind, o.claim_id::text,
+        'Compare reservation.claim with a backup.'
+    FROM odd o WHERE (o.kind = 'numbered') <> (o.number IS NOT NULL)
+    UNION ALL
+    SELECT o.pool, 'a live claim is not counted for the limit of its holder', 'by_holder', o.claim_id::text,
+        'Run SELECT * FROM reservation.repair(pool).'
+    FROM odd o
+    WHERE o.per_holder IS NOT NULL AND o.dropped_at IS NULL AND NOT o.by_holder AND (o.state = 'held' OR o.state = 'finalized')
     UNION ALL
     SELECT p.pool, 'somebody waits, and the pool does not say so', 'lined', format('ticket %s', min(t.number)),
         'Set lined in reservation.pool.'
@@ -830,7 +1022,7 @@ CREATE VIEW reservation.contradictions AS
         format('%s, ticket %s', sum(coalesce(c.taken, c.quantity)), t.ticket_id),
         'Compare reservation.ticket and reservation.claim with a backup.'
     FROM reservation.ticket t JOIN reservation.pool p USING (pool_id) CROSS JOIN unnest(t.claim_ids) AS o (claim_id)
-    LEFT JOIN reservation.claim c ON c.claim_id = o.claim_id AND c.pool_id = t.pool_id AND c.holder = t.holder
+    LEFT JOIN reservation.every_claim c ON c.claim_id = o.claim_id AND c.pool_id = t.pool_id AND c.holder = t.holder
     GROUP BY p.pool, t.ticket_id HAVING sum(coalesce(c.taken, c.quantity)) IS DISTINCT FROM t.quantity
     UNION ALL
     SELECT p.pool, 'two tickets have one offer', '1', format('%s of claim %s', count(*), o.claim_id),
@@ -851,44 +1043,53 @@ CREATE VIEW reservation.contradictions AS
     JOIN reservation.pool p USING (pool_id)
     WHERE coalesce(b.waiting, 0) <> coalesce(t.waiting, 0)
     UNION ALL
-    SELECT p.pool, 'a dropped pool has holds', '0', count(*)::text, 'Release them.'
-    FROM reservation.pool p JOIN reservation.claim c USING (pool_id)
-    WHERE p.dropped_at IS NOT NULL AND c.state = 'held'
-    GROUP BY p.pool, p.pool_id
+    SELECT o.pool, 'a dropped pool has holds', '0', count(*)::text, 'Release them.'
+    FROM odd o WHERE o.dropped_at IS NOT NULL AND o.state = 'held'
+    GROUP BY o.pool
     UNION ALL
     SELECT NULL, format('reservation.%s has rows of a pool that does not exist', o.name), '0', o.pool_id::text,
         'Restore the row in reservation.pool from a backup.'
     FROM (
         SELECT 'available' AS name, pool_id FROM free
-        UNION SELECT 'stock', pool_id FROM stock
-        UNION SELECT 'claim', pool_id FROM reservation.claim
-        UNION SELECT 'unit', pool_id FROM reservation.unit
-        UNION SELECT 'request', pool_id FROM reservation.request
-        UNION SELECT 'log', pool_id FROM reservation.log
-        UNION SELECT 'ticket', pool_id FROM reservation.ticket
-        UNION SELECT 'line_block', pool_id FROM reservation.line_block
+        UNION ALL SELECT 'stock', pool_id FROM stock
+        UNION ALL SELECT 'claim', pool_id FROM reservation.claim GROUP BY pool_id
+        UNION ALL SELECT 'claim_archive', pool_id FROM reservation.claim_archive GROUP BY pool_id
+        UNION ALL SELECT 'unit', pool_id FROM reservation.unit GROUP BY pool_id
+        UNION ALL SELECT 'request', pool_id FROM reservation.request GROUP BY pool_id
+        UNION ALL SELECT 'log', pool_id FROM reservation.log WHERE pool_id IS NOT NULL GROUP BY pool_id
+        UNION ALL SELECT 'ticket', pool_id FROM reservation.ticket GROUP BY pool_id
+        UNION ALL SELECT 'line_block', pool_id FROM reservation.line_block GROUP BY pool_id
     ) o
     WHERE NOT EXISTS (SELECT FROM reservation.pool p WHERE p.pool_id = o.pool_id)
     UNION ALL
-    SELECT p.pool, 'the log does not say how a claim came to its state', c.state, c.claim_id::text,
+    SELECT p.pool, 'the log does not say how a claim came to its state', t.state, t.claim_id::text,
         'Compare reservation.log with a backup.'
-    FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
-    WHERE c.state <> 'held'
-        AND NOT (c.state = 'finalized' AND c.finalized_at = c.claimed_at)
-        AND NOT EXISTS (SELECT FROM reservation.log l WHERE l.claim_id = c.claim_id AND l.event = c.state)
+    FROM told t JOIN reservation.pool p USING (pool_id) WHERE t.silent
     UNION ALL
-    SELECT p.pool, 'the log names a claim that does not exist', l.event, l.claim_id::text,
-        'Restore the claim from a backup.'
-    FROM reservation.log l JOIN reservation.pool p USING (pool_id)
-    WHERE l.claim_id IS NOT NULL
-        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = l.claim_id)
+    SELECT p.pool, 'the log names a claim that does not exist', t.event, t.said_id::text, 'Restore the claim from a backup.'
+    FROM told t JOIN reservation.pool p USING (pool_id) WHERE t.claim_id IS NULL
+    UNION ALL
+    SELECT p.pool, 'the log ends a claim more than once', '1', format('%s, claim %s', t.ends, t.said_id),
+        'Compare reservation.log and reservation.claim with a backup.'
+    FROM told t JOIN reservation.pool p USING (pool_id) WHERE t.ends > 1
+    UNION ALL
+    SELECT NULL, 'an event is of a transaction that there has not been', format('below %s', h.position), e.position::text,
+        'If reservation.era was changed, restore it from a backup.'
+    FROM (SELECT max(position) AS position FROM reservation.stream) e
+    CROSS JOIN (SELECT (count(*) << 48) + greatest(pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+            pg_current_xact_id_if_assigned()::text::bigint + 1) AS position
+        FROM reservation.era) h
+    WHERE e.position >= h.position
+    UNION ALL
+    SELECT p.pool, 'a request id has no answer', 'an answer', r.request_id, 'Delete the row in reservation.request.'
+    FROM reservation.request r JOIN reservation.pool p USING (pool_id) WHERE r.response IS NULL
     UNION ALL
     SELECT p.pool, 'a stored answer names a claim that does not exist', r.request_id, a.row ->> 'claim_id',
         'Restore the claim from a backup.'
     FROM reservation.request r JOIN reservation.pool p USING (pool_id)
     CROSS JOIN LATERAL jsonb_array_elements(r.response) AS a(row)
     WHERE a.row ? 'claim_id'
-        AND NOT EXISTS (SELECT FROM reservation.claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid)
+        AND NOT EXISTS (SELECT FROM reservation.every_claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid)
     UNION ALL
     SELECT NULL, 'a payment is neither for the goods of its checkout nor due back', 'a checkout in state paid or finalized',
         format('%s of checkout %s, %s', p.payment_id, p.checkout_id, coalesce(c.state, 'which does not exist')),
@@ -896,6 +1097,42 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.payment p LEFT JOIN reservation.checkout c USING (checkout_id)
     WHERE CASE WHEN p.state = 'paid' THEN coalesce(c.state NOT IN ('paid', 'finalized') OR c.paid_at IS NULL, true)
         ELSE c.checkout_id IS NULL END
+    UNION ALL
+    SELECT NULL, 'a checkout keeps several payments', '1', format('%s for checkout %s', count(*), p.checkout_id),
+        'REINDEX reservation.payment_kept, then give one of them back.'
+    FROM reservation.payment p WHERE p.state = 'paid'
+    GROUP BY p.checkout_id HAVING count(*) > 1
+    UNION ALL
+    SELECT NULL, 'the log does not say how a payment came to its state', p.state,
+        format('%s of checkout %s', p.payment_id, p.checkout_id), 'Compare reservation.log with a backup.'
+    FROM reservation.payment p
+    WHERE NOT EXISTS (SELECT FROM reservation.log l WHERE l.checkout_id = p.checkout_id AND l.kind = 'payment'
+        AND l.event = p.state AND l.details ->> 'provider' = p.provider AND l.details ->> 'payment_id' = p.payment_id)
+    UNION ALL
+    SELECT NULL, 'the log does not say how a checkout came to its state', c.state, c.checkout_id::text,
+        'Compare reservation.log with a backup.'
+    FROM reservation.checkout c
+    WHERE NOT EXISTS (SELECT FROM reservation.log l WHERE l.checkout_id = c.checkout_id AND l.kind = 'checkout'
+        AND l.event = CASE c.state WHEN 'open' THEN 'opened' ELSE c.state END)
+    UNION ALL
+    SELECT NULL, 'the log names a checkout that does not exist', l.kind || ' ' || l.event, l.checkout_id::text,
+        'Restore the checkout from a backup.'
+    FROM reservation.log l
+    WHERE l.checkout_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM reservation.checkout c WHERE c.checkout_id = l.checkout_id)
+    UNION ALL
+    SELECT NULL, 'several orders have one number', '1', format('%s have number %s', count(*), o.order_number),
+        'REINDEX reservation.order_number, then give all but one of them another number.'
+    FROM reservation.order o
+    GROUP BY o.order_number HAVING count(*) > 1
+    UNION ALL
+    SELECT NULL, 'the log has another order than there is', coalesce(o.order_id::text, 'none'),
+        coalesce(l.details ->> 'order_id', 'none') || format(', checkout %s', coalesce(o.checkout_id, l.checkout_id)),
+        'Compare reservation.order and reservation.log with a backup.'
+    FROM reservation.order o
+    FULL JOIN (SELECT * FROM reservation.log WHERE kind = 'order') l ON l.checkout_id = o.checkout_id
+        AND l.details ->> 'order_id' = o.order_id::text AND l.details ->> 'order_number' = o.order_number::text
+    WHERE o.order_id IS NULL OR l.checkout_id IS NULL
     UNION ALL
     SELECT NULL, 'a checkout counts as paid and has no payment, or one of another amount', coalesce(c.amount::text, 'a payment'),
         format('%s for checkout %s', coalesce(p.amount, 0), c.checkout_id),
@@ -920,7 +1157,7 @@ CREATE VIEW reservation.contradictions AS
         format('%s, %s', l.claim ->> 'claim_id', coalesce(k.state, 'does not exist')),
         'Compare reservation.claim and reservation.checkout with a backup.'
     FROM reservation.checkout c CROSS JOIN LATERAL jsonb_array_elements(c.claims) AS l(claim)
-    LEFT JOIN reservation.claim k ON k.claim_id = (l.claim ->> 'claim_id')::uuid
+    LEFT JOIN reservation.every_claim k ON k.claim_id = (l.claim ->> 'claim_id')::uuid
     WHERE k.claim_id IS NULL OR (c.state = 'finalized' AND k.state NOT IN ('finalized', 'refunded'))
         OR (c.state IN ('refund_due', 'cancelled') AND k.state = 'held' AND k.expires_at > c.ended_at);
 COMMENT ON VIEW reservation.contradictions IS 'what is wrong in the books; read it through verify()';
@@ -1246,6 +1483,46 @@ COMMENT ON FUNCTION reservation.verify IS 'Checks the books of one pool, or of a
 Errors: 42704 unknown pool.
 Locks: none, but ACCESS SHARE on the tables that assign_number numbers. Works on a standby.';
 
+CREATE FUNCTION reservation.archive(before timestamptz, max integer DEFAULT 10000)
+    RETURNS TABLE (status text, claims integer)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_archive';
+COMMENT ON FUNCTION reservation.archive IS 'Moves up to max claims that ended before an instant out of the way, the oldest first: finalized ones that were finalized before it, released and lapsed ones whose hold would have ended before it. Nothing is different afterwards but where they lie: the views, replays, refunds and all else are as before, and whatever settles one brings it back. Stays where it is: a finalized claim of a pool with per_holder, or that a trigger made for a row.
+Status: archived, with the number of claims; 0: none is left.
+Errors: 22023 bad argument, 25006 read-only.
+Locks: the claims it moves, and their pools against being changed, passing over what is locked. A retry archives on.';
+
+CREATE FUNCTION reservation.repair(pool text)
+    RETURNS TABLE (status text, pool text, problem text, found text, action text)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_repair';
+COMMENT ON FUNCTION reservation.repair IS 'Mends what is wrong in the books of a pool and follows from the rest of them: units that are free although somebody has them; stock that is not what its entries add up to; claims that a limit overlooks; a sequence behind its numbers; rows of a kind that the pool does not have; a pool that denies its labels. Each mend is an event of the pool. Everything else is left as it is. Beside a running sale, it changes no more than what is wrong.
+Status: mended, with what was done; refused, with what verify() finds now and what to do about it. No rows if all is right.
+Errors: 22023 bad argument, 42704 unknown pool, 25006 read-only.
+Locks: the pool against other changes of it, and the rows it mends. A retry: the refused rows again.';
+
+CREATE FUNCTION reservation.balance_at(pool text, at timestamptz)
+    RETURNS TABLE (pool text, at timestamptz, balance bigint, held bigint, finalized bigint)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_balance_at';
+COMMENT ON FUNCTION reservation.balance_at IS 'What a pool had at an instant, from the books. balance: of a counted pool, its balance; of a numbered one, how many units were free; NULL: an open edition. held: units in holds that had not lapsed by then; finalized: units sold and not refunded by then. Before the pool was made: zeros. In the future: what will be if nothing happens but that holds lapse. Reads what is true now, at every isolation level, and all of the pool''s claims and events.
+Errors: 22023 bad argument, 42704 unknown pool.
+Locks: none. Works on a standby.';
+
+CREATE FUNCTION reservation.events_since(cursor text DEFAULT NULL, max integer DEFAULT 1000)
+    RETURNS TABLE (cursor text, at timestamptz, transaction_id xid8, kind text, event text, pool text, number integer,
+        claim_id uuid, checkout_id uuid, quantity bigint, change bigint, actor text, holder text, request_id text, reason text,
+        details jsonb)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_events_since';
+COMMENT ON FUNCTION reservation.events_since IS 'The next events, in order: those of transactions older than any that is unfinished, so that none comes in behind a reader, in whatever order they commit. cursor: of the last row that the reader has dealt with, NULL: from the beginning; max: most rows, 1 to 1,000,000. No rows: nothing new that is certain yet. Reads what is true now, at every isolation level, in the name of the caller, who needs SELECT on the view events.
+Errors: 22023 bad argument.
+Locks: none. A retry with the same cursor: the same rows, and perhaps more. Works on a standby.';
+
+CREATE FUNCTION reservation.index_events(enabled boolean DEFAULT true)
+    RETURNS TABLE (status text)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_index_events';
+COMMENT ON FUNCTION reservation.index_events IS 'Makes the indexes by which events_since finds new events without reading all of the books, or drops them (enabled false). They cost every claim an index entry, so they are for who follows the events by polling. They are not dumped.
+Status: indexed, dropped.
+Errors: 22023 bad argument, 25006 read-only.
+Locks: SHARE on the claims and the log while the indexes are made, which claims wait for; ACCESS EXCLUSIVE while they are dropped. A retry: the same status, and nothing is done.';
+
 CREATE FUNCTION reservation.stats_by_id()
     RETURNS TABLE (pool_id integer, since timestamptz, claims bigint, hint_hits bigint, walks bigint, gone bigint, busy bigint,
         replays bigint, lapses bigint, waits bigint, waited_us bigint)
@@ -1433,15 +1710,19 @@ REVOKE ALL ON reservation.payment_provider FROM @extowner@;
 GRANT USAGE ON SCHEMA reservation TO pg_monitor;
 GRANT SELECT ON reservation.pool_status, reservation.stats, reservation.holds, reservation.stuck TO pg_monitor;
 GRANT EXECUTE ON FUNCTION reservation.version, reservation.stats_by_id, reservation.holds_in_flight TO pg_monitor;
+-- What has happened is not changed; a restore inserts.
+REVOKE UPDATE, DELETE ON reservation.log FROM @extowner@;
 
 -- dump: everything is data of the user, except secrets. The sequences of pools are derived and made again when needed;
 -- rate limits in use are of this server and this moment.
 
+SELECT pg_catalog.pg_extension_config_dump('reservation.era', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.pool_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.pool', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.available', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.unit', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.claim', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.claim_archive', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.ticket', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.line_block', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.request', '');

@@ -17,10 +17,11 @@
 /* What each level adds, as it stands between GRANT and TO. */
 static const char *const read_grants[] = {
 	"USAGE ON SCHEMA reservation",
-	"SELECT ON reservation.pool_status, reservation.units,"
+	"SELECT ON reservation.pool_status, reservation.units, reservation.events,"
 	" reservation.stats, reservation.holds, reservation.stuck",
 	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify,"
-	" reservation.stats_by_id, reservation.holds_in_flight",
+	" reservation.balance_at, reservation.events_since, reservation.stats_by_id,"
+	" reservation.holds_in_flight",
 	"EXECUTE ON FUNCTION reservation.shard_of_name, reservation.shard_of_id", NULL};
 static const char *const claim_grants[] = {
 	"SELECT ON reservation.claims, reservation.tickets,"
@@ -41,6 +42,7 @@ static const char *const admin_grants[] = {
 	"EXECUTE ON FUNCTION reservation.serve_line",
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
 	" reservation.adjust, reservation.drop_pool, reservation.set_payment_provider,"
+	" reservation.repair, reservation.archive, reservation.index_events,"
 	" reservation.grant_access, reservation.reset_stats",
 	NULL};
 static const char *const *const levels[] = {read_grants, claim_grants, admin_grants};

@@ -185,6 +185,7 @@ hold_lines(Purchase *purchase, RsvAnswer *answer)
 	checkout.cart_lines = from_cart ? (struct varlena *) lines : NULL;
 	checkout.claims = (struct varlena *) claims_jsonb(&hold);
 	rsv_checkout_insert(&checkout);
+	rsv_chronicle_checkout(&checkout, "opened", hold.now);
 	answer_open(&checkout, false, answer);
 }
 

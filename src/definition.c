@@ -143,6 +143,7 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	rsv_plan_end(&session);
 	if (before.per_holder == 0 && pool.per_holder > 0)
 		rsv_limit_begin(&pool);
+	rsv_chronicle_pool(&pool, "altered", 0, GetCurrentTimestamp());
 	rsv_pool_read(pool.pool_id, &pool);
 	rsv_line_freed(&pool, GetCurrentTimestamp());
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("altered"), PointerGetDatum(pool.name)},
@@ -342,6 +343,8 @@ insert_pool(RsvPool *pool)
 	rsv_plan_end(&session);
 	if (inserted && pool->open)
 		rsv_sequence_make(pool);
+	if (inserted)
+		rsv_chronicle_pool(pool, "created", pool->open ? 0 : pool->capacity, GetCurrentTimestamp());
 	return inserted;
 }
 

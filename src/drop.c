@@ -29,6 +29,7 @@ typedef struct Drop
 
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
 static bool drop_attempt(void *argument);
+static void settle(Datum *values);
 
 /*
  * drop_pool(pool text, force boolean) -> (status, pool)
@@ -50,6 +51,8 @@ rsv_drop_pool(PG_FUNCTION_ARGS)
 	rsv_argument_required(fcinfo, 1, "force");
 	rsv_require_writable("drop_pool");
 	dropped = drop(&pool, PG_GETARG_BOOL(1), now);
+	if (dropped)
+		rsv_chronicle_pool(&pool, "dropped", 0, now);
 	rsv_answer_row(
 		&answer,
 		(Datum[]) {CStringGetTextDatum(dropped ? "dropped" : "in_use"), PointerGetDatum(pool.name)},
@@ -81,7 +84,7 @@ static bool
 drop_attempt(void *argument)
 {
 	const Drop *work = argument;
-	Datum values[] = {
+	Datum values[6] = {
 		Int32GetDatum(work->pool->pool_id),
 		TimestampTzGetDatum(work->now),
 		work->actor,
@@ -94,9 +97,21 @@ drop_attempt(void *argument)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		rsv_plan_run(RSV_PLAN_CLAIMS_SETTLE, values, NULL);
+		settle(values);
 		rsv_plan_run(RSV_PLAN_UNITS_DELETE, values, NULL);
 		rsv_plan_run(RSV_PLAN_TICKETS_DROP, values, NULL);
 	} while (rsv_plan_run(RSV_PLAN_POOL_REST, values, NULL) > 0);
 	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
+}
+
+/* Settles the holds there are, each with an event of its own. */
+static void
+settle(Datum *values)
+{
+	RsvStamp first;
+
+	rsv_event_stamp(&first);
+	values[4] = Int64GetDatum(first.position);
+	values[5] = Int32GetDatum(first.step);
+	rsv_event_pass(rsv_plan_run(RSV_PLAN_CLAIMS_SETTLE, values, NULL));
 }

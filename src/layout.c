@@ -38,10 +38,12 @@ typedef struct IndexName
 
 static RsvTableInfo tables[] = {
 	[RSV_POOL] = {"pool", 24},
+	[RSV_ERA] = {"era", 1},
 	[RSV_AVAILABLE] = {"available", 2},
 	[RSV_UNIT] = {"unit", 4},
 	[RSV_STOCK] = {"stock", 4},
-	[RSV_CLAIM] = {"claim", 13},
+	[RSV_CLAIM] = {"claim", 16},
+	[RSV_ARCHIVE] = {"claim_archive", 16},
 	[RSV_TICKET] = {"ticket", 10},
 	[RSV_LINE_BLOCK] = {"line_block", 5},
 	[RSV_REQUEST] = {"request", 6},
@@ -51,12 +53,13 @@ static RsvTableInfo tables[] = {
 	[RSV_CHECKOUT] = {"checkout", 14},
 	[RSV_PAYMENT] = {"payment", 10},
 	[RSV_ORDER] = {"order", 5},
-	[RSV_LOG] = {"log", 10},
+	[RSV_LOG] = {"log", 14},
 };
 
 static IndexName indexes[] = {
 	[RSV_POOL_PKEY] = {"pool_pkey", RSV_POOL},
 	[RSV_POOL_NAME] = {"pool_name", RSV_POOL},
+	[RSV_ERA_PKEY] = {"era_pkey", RSV_ERA},
 	[RSV_AVAILABLE_PKEY] = {"available_pkey", RSV_AVAILABLE},
 	[RSV_UNIT_PKEY] = {"unit_pkey", RSV_UNIT},
 	[RSV_STOCK_PKEY] = {"stock_pkey", RSV_STOCK},
@@ -65,6 +68,7 @@ static IndexName indexes[] = {
 	[RSV_CLAIM_LIVE] = {"claim_live", RSV_CLAIM},
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
 	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
+	[RSV_ARCHIVE_LIVE] = {"claim_archive_live", RSV_ARCHIVE},
 	[RSV_TICKET_PKEY] = {"ticket_pkey", RSV_TICKET},
 	[RSV_TICKET_LINE] = {"ticket_line", RSV_TICKET},
 	[RSV_TICKET_HOLDER] = {"ticket_holder", RSV_TICKET},

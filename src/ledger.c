@@ -16,11 +16,8 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/xid8.h"
 
 #include "reservation.h"
 
@@ -32,9 +29,12 @@ enum
 	CLAIM_EXPIRES_AT,
 	CLAIM_FINALIZED_AT,
 	CLAIM_QUANTITY,
+	CLAIM_POSITION,
 	CLAIM_POOL_ID,
 	CLAIM_NUMBER,
+	CLAIM_STEP,
 	CLAIM_STATE,
+	CLAIM_ACTOR,
 	CLAIM_HOLDER,
 	CLAIM_REQUEST_ID,
 	CLAIM_BY_HOLDER,
@@ -47,15 +47,19 @@ enum
 enum
 {
 	LOG_AT,
-	LOG_TRANSACTION_ID,
+	LOG_POSITION,
+	LOG_STEP,
 	LOG_POOL_ID,
 	LOG_CLAIM_ID,
+	LOG_CHECKOUT_ID,
 	LOG_QUANTITY,
+	LOG_KIND,
 	LOG_EVENT,
 	LOG_ACTOR,
 	LOG_REQUEST_ID,
 	LOG_REASON,
 	LOG_CHANGE,
+	LOG_DETAILS,
 	LOG_COLUMNS
 };
 
@@ -78,12 +82,16 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	const bool *nulls = scan->slot->tts_isnull;
 
 	claim->tid = scan->slot->tts_tid;
+	claim->archived = false;
 	claim->claim_id = *DatumGetUUIDP(values[CLAIM_CLAIM_ID]);
 	claim->claimed_at = DatumGetTimestampTz(values[CLAIM_CLAIMED_AT]);
 	claim->expires_at = DatumGetTimestampTz(values[CLAIM_EXPIRES_AT]);
 	claim->finalized_at =
 		nulls[CLAIM_FINALIZED_AT] ? 0 : DatumGetTimestampTz(values[CLAIM_FINALIZED_AT]);
 	claim->quantity = DatumGetInt64(values[CLAIM_QUANTITY]);
+	claim->stamp.position = DatumGetInt64(values[CLAIM_POSITION]);
+	claim->stamp.step = DatumGetInt32(values[CLAIM_STEP]);
+	claim->stamp.actor = DatumGetTextPCopy(values[CLAIM_ACTOR]);
 	claim->pool_id = DatumGetInt32(values[CLAIM_POOL_ID]);
 	claim->numbered = !nulls[CLAIM_NUMBER];
 	claim->number = claim->numbered ? DatumGetInt32(values[CLAIM_NUMBER]) : 0;
@@ -121,6 +129,7 @@ rsv_claim_insert(RsvClaim *claim, const RsvPool *pool)
 
 	Assert(claim->pool_id == pool->pool_id);
 	claim->by_holder = claim->by_holder || pool->per_holder > 0;
+	rsv_event_stamp(&claim->stamp);
 	claim_to_row(claim, values, nulls);
 	rsv_store_insert(RSV_CLAIM, values, nulls);
 	if (claim->state == RSV_HELD)
@@ -145,6 +154,8 @@ rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *hold
 	Datum values[CLAIM_COLUMNS];
 	bool nulls[CLAIM_COLUMNS];
 
+	if (claim->archived)
+		elog(ERROR, "an archived claim cannot be changed where it is");
 	claim->state = state;
 	claim_to_row(claim, values, nulls);
 	rsv_touch_hold(claim->pool_id);
@@ -157,21 +168,31 @@ rsv_log(const RsvEntry *entry)
 {
 	Datum values[LOG_COLUMNS];
 	bool nulls[LOG_COLUMNS] = {false};
+	const char *kind = entry->claim_id != NULL ? "claim" : "pool";
+	RsvStamp stamp;
 
+	rsv_event_stamp(&stamp);
 	values[LOG_AT] = TimestampTzGetDatum(entry->at);
-	values[LOG_TRANSACTION_ID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	values[LOG_POSITION] = Int64GetDatum(stamp.position);
+	values[LOG_STEP] = Int32GetDatum(stamp.step);
 	values[LOG_POOL_ID] = Int32GetDatum(entry->pool_id);
+	nulls[LOG_POOL_ID] = entry->pool_id == 0;
 	values[LOG_CLAIM_ID] = UUIDPGetDatum(entry->claim_id);
 	nulls[LOG_CLAIM_ID] = entry->claim_id == NULL;
+	values[LOG_CHECKOUT_ID] = UUIDPGetDatum(entry->checkout_id);
+	nulls[LOG_CHECKOUT_ID] = entry->checkout_id == NULL;
 	values[LOG_QUANTITY] = Int64GetDatum(entry->quantity);
+	values[LOG_KIND] = CStringGetTextDatum(entry->kind != NULL ? entry->kind : kind);
 	values[LOG_EVENT] = CStringGetTextDatum(entry->event);
-	values[LOG_ACTOR] = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
+	values[LOG_ACTOR] = PointerGetDatum(stamp.actor);
 	values[LOG_REQUEST_ID] = PointerGetDatum(entry->request_id);
 	nulls[LOG_REQUEST_ID] = entry->request_id == NULL;
 	values[LOG_REASON] = PointerGetDatum(entry->reason);
 	nulls[LOG_REASON] = entry->reason == NULL;
 	values[LOG_CHANGE] = Int64GetDatum(entry->change);
 	nulls[LOG_CHANGE] = !entry->counted;
+	values[LOG_DETAILS] = entry->details;
+	nulls[LOG_DETAILS] = entry->details == (Datum) 0;
 	rsv_store_insert(RSV_LOG, values, nulls);
 }
 
@@ -252,10 +273,13 @@ claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls)
 	values[CLAIM_FINALIZED_AT] = TimestampTzGetDatum(claim->finalized_at);
 	nulls[CLAIM_FINALIZED_AT] = !finalized;
 	values[CLAIM_QUANTITY] = Int64GetDatum(claim->quantity);
+	values[CLAIM_POSITION] = Int64GetDatum(claim->stamp.position);
 	values[CLAIM_POOL_ID] = Int32GetDatum(claim->pool_id);
 	values[CLAIM_NUMBER] = Int32GetDatum(claim->number);
 	nulls[CLAIM_NUMBER] = !claim->numbered;
+	values[CLAIM_STEP] = Int32GetDatum(claim->stamp.step);
 	values[CLAIM_STATE] = CStringGetTextDatum(state_names[claim->state]);
+	values[CLAIM_ACTOR] = PointerGetDatum(claim->stamp.actor);
 	values[CLAIM_HOLDER] = PointerGetDatum(claim->holder);
 	values[CLAIM_REQUEST_ID] = PointerGetDatum(claim->request_id);
 	nulls[CLAIM_REQUEST_ID] = claim->request_id == NULL;

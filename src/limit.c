@@ -105,6 +105,7 @@ rsv_limit_begin(const RsvPool *pool)
 	RsvPlanSession session;
 
 	rsv_layout_wait(RSV_CLAIM);
+	rsv_archive_recall_pool(pool->pool_id);
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_CLAIMS_LIMIT, &pool_id, NULL);
 	rsv_plan_end(&session);

@@ -462,7 +462,10 @@ move_claim(Row *row, const text *old_holder, text *new_holder)
 			!rsv_holder_same(claim.holder, old_holder))
 			return;
 		claim.holder = new_holder;
-	} while (rsv_claim_change(&claim, RSV_FINALIZED, true, &unused) != RSV_WRITTEN);
+	} while (claim.archived
+				 ? rsv_archive_recall(&claim.claim_id)
+				 : rsv_claim_change(&claim, RSV_FINALIZED, true, &unused) != RSV_WRITTEN);
+	rsv_chronicle_rename(&claim);
 }
 
 static bool

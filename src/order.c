@@ -140,6 +140,8 @@ finalize(const pg_uuid_t *checkout_id, TimestampTz *now, RsvOrder *order, bool *
 	rsv_checkout_update(&checkout);
 	ForceSyncCommit();
 	rsv_order_make(&checkout, *now, order);
+	rsv_chronicle_checkout(&checkout, "finalized", *now);
+	rsv_chronicle_order(&checkout, order);
 	return "finalized";
 }
 
@@ -256,9 +258,12 @@ give_up(RsvCheckout *checkout, const Goods *goods, RsvCheckoutState state, Times
 			continue;
 		payment->state = "refund_due";
 		rsv_payment_update(payment);
+		rsv_chronicle_payment(payment, now);
 		ForceSyncCommit();
 	}
 	checkout->state = state;
 	checkout->ended_at = now;
 	rsv_checkout_update(checkout);
+	rsv_chronicle_checkout(checkout, state == RSV_CHECKOUT_CANCELLED ? "cancelled" : "refund_due",
+						   now);
 }

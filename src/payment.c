@@ -245,9 +245,11 @@ receive(RsvCheckout *checkout, RsvPayment *payment)
 		if (checkout->state == RSV_CHECKOUT_OPEN)
 			checkout->state = RSV_CHECKOUT_PAID;
 		rsv_checkout_update(checkout);
+		rsv_chronicle_checkout(checkout, "paid", now);
 	}
 	payment->received_at = now;
 	rsv_payment_insert(payment);
+	rsv_chronicle_payment(payment, now);
 	ForceSyncCommit();
 	return payment->answer;
 }
@@ -304,6 +306,7 @@ settle(const pg_uuid_t *checkout_id, text *reference, const text *provider, cons
 	due->reference = reference;
 	due->settled_at = GetCurrentTimestamp();
 	rsv_payment_update(due);
+	rsv_chronicle_payment(due, due->settled_at);
 	ForceSyncCommit();
 	return true;
 }

@@ -22,20 +22,9 @@
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
-#include "reservation.h"
+#include "plan.h"
 
-#define RSV_PLAN_ARGUMENTS_MAX 17
-
-typedef struct PlanInfo
-{
-	const char *text;
-	Oid types[RSV_PLAN_ARGUMENTS_MAX + 1]; /* ends with InvalidOid */
-	bool read_only;
-	bool as_caller;  /* with the caller's snapshot */
-	SPIPlanPtr plan; /* NULL: not prepared yet */
-} PlanInfo;
-
-static PlanInfo plans[RSV_PLANS] = {
+static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 	[RSV_PLAN_POOL_INSERT] =
 		{
 			.text = "INSERT INTO reservation.pool"
@@ -140,7 +129,7 @@ static PlanInfo plans[RSV_PLANS] = {
 			.text = "SELECT GREATEST("
 					"(SELECT pg_catalog.max(number) FROM reservation.available"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1),"
-					" (SELECT pg_catalog.max(number) FROM reservation.claim"
+					" (SELECT pg_catalog.max(number) FROM reservation.every_claim"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1 AND number IS NOT NULL"
 					" AND (state OPERATOR(pg_catalog.=) 'held'"
 					" OR state OPERATOR(pg_catalog.=) 'finalized')))",
@@ -164,14 +153,15 @@ static PlanInfo plans[RSV_PLANS] = {
 				" AND ($4 OR expires_at OPERATOR(pg_catalog.<=) $2)"
 				" RETURNING claim_id, quantity, state)"
 				" INSERT INTO reservation.log"
-				" (at, transaction_id, pool_id, claim_id, quantity, event, actor)"
-				" SELECT $2, pg_catalog.pg_current_xact_id(), $1, claim_id, quantity, state, $3"
-				" FROM settled",
-			.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID},
+				" (at, position, step, pool_id, claim_id, quantity, kind, event, actor)"
+				" SELECT $2, $5, ($6 OPERATOR(pg_catalog.+) pg_catalog.row_number() OVER ()"
+				" OPERATOR(pg_catalog.-) 1)::pg_catalog.int4,"
+				" $1, claim_id, quantity, 'claim', state, $3 FROM settled",
+			.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID, INT8OID, INT4OID},
 		},
 	[RSV_PLAN_CLAIMS_LIVE] =
 		{
-			.text = "SELECT FROM reservation.claim"
+			.text = "SELECT FROM reservation.every_claim"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1"
 					" AND (state OPERATOR(pg_catalog.=) 'finalized'"
 					" OR (state OPERATOR(pg_catalog.=) 'held'"
@@ -350,13 +340,6 @@ static PlanInfo plans[RSV_PLANS] = {
 			.read_only = true,
 			.as_caller = true,
 		},
-	[RSV_PLAN_CONTRADICTIONS] =
-		{
-			.text = "SELECT pool, problem, expected, found, hint FROM reservation.contradictions"
-					" WHERE $1 IS NULL OR pool OPERATOR(pg_catalog.=) $1",
-			.types = {TEXTOID},
-			.read_only = true,
-		},
 };
 
 void
@@ -373,7 +356,8 @@ rsv_plan_begin(RsvPlanSession *session)
 uint64
 rsv_plan_run(RsvPlan plan, Datum *values, const char *nulls)
 {
-	PlanInfo *info = &plans[plan];
+	RsvPlanInfo *info =
+		plan < RSV_PLAN_BOOKS ? &plans[plan] : &rsv_book_plans[plan - RSV_PLAN_BOOKS];
 	int result;
 
 	if (info->plan == NULL)

@@ -80,6 +80,7 @@ rsv_claim_rename(const pg_uuid_t *claim_id, text *holder)
 			return;
 		claim.holder = holder;
 	} while (rsv_claim_change(&claim, RSV_FINALIZED, true, &unused) != RSV_WRITTEN);
+	rsv_chronicle_rename(&claim);
 }
 
 /* For a trigger: refunds so much of a finalized claim, 0: the rest, if there is so much. */

@@ -85,11 +85,20 @@ typedef enum RsvState
 	RSV_REFUNDED
 } RsvState;
 
+/* Who made an event, and its place in the order of all. */
+typedef struct RsvStamp
+{
+	int64 position; /* era and transaction */
+	int32 step;     /* within the transaction */
+	text *actor;
+} RsvStamp;
+
 /* One row of reservation.claim; tid says which version of it. */
 typedef struct RsvClaim
 {
 	ItemPointerData tid;
 	pg_uuid_t claim_id;
+	RsvStamp stamp; /* of its making */
 	TimestampTz claimed_at;
 	TimestampTz expires_at;
 	TimestampTz finalized_at; /* meaningful if finalized or refunded */
@@ -103,6 +112,7 @@ typedef struct RsvClaim
 	text *holder;
 	text *request_id; /* NULL if none */
 	bool by_holder;   /* its holder can find it: counts for a limit, or a trigger made it */
+	bool archived;    /* tid is of the archive: bring it back before changing it */
 } RsvClaim;
 
 typedef enum RsvTicketState
@@ -299,10 +309,12 @@ extern void rsv_answer_repeat(RsvAnswer *answer, Datum kept);
 typedef enum RsvTable
 {
 	RSV_POOL,
+	RSV_ERA,
 	RSV_AVAILABLE,
 	RSV_UNIT,
 	RSV_STOCK,
 	RSV_CLAIM,
+	RSV_ARCHIVE,
 	RSV_TICKET,
 	RSV_LINE_BLOCK,
 	RSV_REQUEST,
@@ -319,6 +331,7 @@ typedef enum RsvIndex
 {
 	RSV_POOL_PKEY,
 	RSV_POOL_NAME,
+	RSV_ERA_PKEY,
 	RSV_AVAILABLE_PKEY,
 	RSV_UNIT_PKEY,
 	RSV_STOCK_PKEY,
@@ -327,6 +340,7 @@ typedef enum RsvIndex
 	RSV_CLAIM_LIVE,
 	RSV_CLAIM_EXPIRY,
 	RSV_CLAIM_HOLDER,
+	RSV_ARCHIVE_LIVE,
 	RSV_TICKET_PKEY,
 	RSV_TICKET_LINE,
 	RSV_TICKET_HOLDER,
@@ -436,6 +450,20 @@ typedef enum RsvPlan
 	RSV_PLAN_REQUESTS_FORGET,
 	RSV_PLAN_OPERATIONS_FORGET,
 	RSV_PLAN_ACCOUNT_ENTRIES,
+	RSV_PLAN_BOOKS, /* from here on in book_plan.c */
+	RSV_PLAN_EVENTS = RSV_PLAN_BOOKS,
+	RSV_PLAN_POOL_DETAILS,
+	RSV_PLAN_BALANCE_AT,
+	RSV_PLAN_ARCHIVE,
+	RSV_PLAN_ARCHIVE_RECALL,
+	RSV_PLAN_ARCHIVE_RECALL_POOL,
+	RSV_PLAN_ARCHIVE_LOOK,
+	RSV_PLAN_REPAIR_FREE,
+	RSV_PLAN_REPAIR_KIND,
+	RSV_PLAN_REPAIR_LABELS,
+	RSV_PLAN_REPAIR_BALANCE,
+	RSV_PLAN_REPAIR_SLOT,
+	RSV_PLAN_REPAIR_REST,
 	RSV_PLAN_CONTRADICTIONS,
 	RSV_PLANS
 } RsvPlan;
@@ -501,7 +529,7 @@ extern void rsv_sequence_make(const RsvPool *pool);
 extern void rsv_sequence_drop(const RsvPool *pool);
 extern int64 rsv_sequence_next(const RsvPool *pool);
 extern int64 rsv_sequence_next_ticket(const RsvPool *pool);
-extern void rsv_sequence_pass(const RsvPool *pool, int32 number);
+extern bool rsv_sequence_pass(const RsvPool *pool, int32 number);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
 /* ledger.c: rows of reservation.claim and of the log */
@@ -509,13 +537,16 @@ typedef struct RsvEntry
 {
 	TimestampTz at;
 	int32 pool_id;
-	const pg_uuid_t *claim_id; /* NULL: of the pool itself */
+	const pg_uuid_t *claim_id;    /* NULL: of no claim */
+	const pg_uuid_t *checkout_id; /* NULL: of none */
 	int64 quantity;
 	int64 change; /* how much came back to the pool; below zero: was taken from it */
 	bool counted;
+	const char *kind; /* NULL: of the claim, or if there is none, of the pool */
 	const char *event;
 	const text *request_id; /* NULL if none */
 	const text *reason;     /* NULL if none */
+	Datum details;          /* jsonb, 0 if none */
 } RsvEntry;
 
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
@@ -536,6 +567,24 @@ extern const char *rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *clai
 #define RSV_SWEPT PG_INT32_MAX
 extern int32 rsv_sweep_holds(int32 *pool_id, int32 pools, int32 max);
 extern void rsv_sweep_slots(int32 *pool_id, int32 pools);
+
+/* archive.c: claims that are out of the way */
+extern bool rsv_archive_recall(const pg_uuid_t *claim_id);
+extern void rsv_archive_recall_pool(int32 pool_id);
+
+/* event.c: who, and when in which order */
+extern void rsv_event_stamp(RsvStamp *stamp);
+extern void rsv_event_pass(uint64 count);
+extern bool rsv_event_is_own(const RsvStamp *stamp);
+
+/* chronicle.c: events that only the log has */
+extern void rsv_chronicle_pool(const RsvPool *pool, const char *event, int64 quantity,
+							   TimestampTz at);
+extern void rsv_chronicle_units(const RsvPool *pool, int32 first, int32 count);
+extern void rsv_chronicle_rename(const RsvClaim *claim);
+extern void rsv_chronicle_checkout(const RsvCheckout *checkout, const char *event, TimestampTz at);
+extern void rsv_chronicle_payment(const RsvPayment *payment, TimestampTz at);
+extern void rsv_chronicle_order(const RsvCheckout *checkout, const RsvOrder *order);
 
 /* marks.c: shared memory, by pool */
 typedef enum RsvCounter

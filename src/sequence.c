@@ -120,26 +120,30 @@ rsv_sequence_next(const RsvPool *pool)
 /*
  * No later number of an open edition is this one or a lower one. Whoever sets the
  * sequence must not set it back behind somebody who draws from it meanwhile: so
- * the lock waits for those who have drawn, and is let go at once.
+ * the lock waits for those who have drawn, and is let go at once. False: it was
+ * beyond already.
  */
-void
+bool
 rsv_sequence_pass(const RsvPool *pool, int32 number)
 {
 	Oid sequence = sequence_find(pool);
 	RsvPlanSession session;
+	bool behind;
 
 	if (OidIsValid(sequence) && last_value(sequence) >= number)
-		return;
+		return false;
 	lock_making(pool);
 	sequence = sequence_need(pool);
 	LockRelationOid(sequence, ShareRowExclusiveLock);
-	if (last_value(sequence) < number)
+	behind = last_value(sequence) < number;
+	if (behind)
 	{
 		rsv_plan_begin(&session);
 		(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(number));
 		rsv_plan_end(&session);
 	}
 	UnlockRelationOid(sequence, ShareRowExclusiveLock);
+	return behind;
 }
 
 /* The next number of a ticket in the pool's waiting line. Never given to anyone else. */

@@ -194,12 +194,16 @@ state_at(const RsvClaim *claim, TimestampTz now)
 void
 rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim)
 {
-	Snapshot as_of = rsv_store_now();
 	bool found;
 
-	CHECK_FOR_INTERRUPTS();
-	found = rsv_claim_read(claim_id, as_of, claim);
-	rsv_store_forget(as_of);
+	do
+	{
+		Snapshot as_of = rsv_store_now();
+
+		CHECK_FOR_INTERRUPTS();
+		found = rsv_claim_read(claim_id, as_of, claim);
+		rsv_store_forget(as_of);
+	} while (!found && rsv_archive_recall(claim_id));
 	if (!found)
 		ereport(ERROR,
 				(errcode(ERRCODE_RSV_UNKNOWN_CLAIM),

@@ -52,6 +52,7 @@ static void take_new(Walk *walk);
 static void lapsed_list(Walk *walk);
 static int compare_numbers(const void *a, const void *b);
 static int64 count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough);
+static bool find_claim(RsvIndex index, const RsvKey *keys, Snapshot as_of, RsvClaim *claim);
 static bool unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of);
 static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now,
 						   RsvInFlight *in_flight, RsvSupply *answer);
@@ -423,7 +424,25 @@ unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of)
 	return found;
 }
 
-/* The claim, held or finalized, that has this unit. */
+/* The claim of a unit by one index or the other. */
+static bool
+find_claim(RsvIndex index, const RsvKey *keys, Snapshot as_of, RsvClaim *claim)
+{
+	RsvScan scan;
+	bool found;
+
+	rsv_scan_begin(&scan, index, as_of, keys, 2);
+	found = rsv_scan_next(&scan);
+	if (found)
+	{
+		rsv_claim_from_scan(&scan, claim);
+		claim->archived = index == RSV_ARCHIVE_LIVE;
+	}
+	rsv_scan_end(&scan);
+	return found;
+}
+
+/* The claim, held or finalized, that has this unit; perhaps it is archived. */
 bool
 rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClaim *claim)
 {
@@ -431,15 +450,9 @@ rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as_of, RsvClai
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
 	};
-	RsvScan scan;
-	bool found;
 
-	rsv_scan_begin(&scan, RSV_CLAIM_LIVE, as_of, keys, lengthof(keys));
-	found = rsv_scan_next(&scan);
-	if (found)
-		rsv_claim_from_scan(&scan, claim);
-	rsv_scan_end(&scan);
-	return found;
+	return find_claim(RSV_CLAIM_LIVE, keys, as_of, claim) ||
+		find_claim(RSV_ARCHIVE_LIVE, keys, as_of, claim);
 }
 
 /*

@@ -5,10 +5,11 @@
 #   $node->safe_psql($dbname, HISTORY);          makes them, with the extension; a role clerk must exist
 #   $node->safe_psql($dbname, APPLICATION);      tables of an application with triggers, and rows
 #   my $before = contents($node, $dbname [, $role]);
-#   goes_on($node, $dbname, $before, $how [, role => $role, application => 1, untouched => 1]);
+#   goes_on($node, $dbname, $before, $how [, role => $role, application => 1, untouched => 1,
+#       recovered => 1 ]);
 #       The books are the same as before, every first answer is given again, and the next call of
 #       each kind does what it would have done in the database that this one is a copy of. untouched
-#       is what an open edition without claims comes to next.
+#       is what an open edition without claims comes to next; recovered: by replaying the log.
 
 package History;
 
@@ -150,7 +151,9 @@ sub goes_on
 	# the next claims
 	is($next->('print'), "claimed|$_", "$how: limited edition: the next is $_")
 	  foreach (2, 4, 6, 7);
-	is($next->('open'), "claimed|$_", "$how: open edition: the next is $_") foreach (4, 5);
+	is($next->('open'), 'claimed|4', "$how: open edition: the next is 4");
+	my $open = $opts{recovered} ? 'claimed|34' : 'claimed|5';    # a sequence logs 32 values ahead
+	is($next->('open'), $open, "$how: open edition: then one that nobody ever had");
 	my $first = $opts{untouched} || 1;
 	is($next->('untouched'), "claimed|$first", "$how: open edition that nobody has: number $first");
 	is( $call->("SELECT status, number, label FROM reservation.claim_unit('print', 11, 'x')"),

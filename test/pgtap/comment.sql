@@ -84,9 +84,9 @@ SELECT set_eq($$SELECT * FROM pg_temp.not_dumped() t WHERE t !~ '^reservation\.(
 ALTER EXTENSION reservation DROP TABLE reservation.slip;
 DROP TABLE reservation.slip;
 
--- a restore fires triggers, so our own tables have none; nor rules, nor foreign keys
-SELECT is_empty($$SELECT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE relnamespace = 'reservation'::regnamespace$$,
-    'no trigger on our own tables');
+-- a restore fires triggers, so our own tables have none but one for what a restore does not do; nor rules, nor foreign keys
+SELECT is_empty($$SELECT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid WHERE relnamespace = 'reservation'::regnamespace
+    AND tgtype & (4 | 1) <> 0$$, 'no trigger on our own tables that an INSERT fires, or a row');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -27,6 +27,7 @@ INSERT INTO misuse SELECT '22023', unnest(ARRAY[
     $$claim_next(NULL, 'h')$$, $$claim_next('p', NULL)$$, $$claim_next('p', 'h', NULL)$$,
     $$claim_unit(NULL, 1, 'h')$$, $$claim_unit('p', NULL, 'h')$$, $$claim_unit('p', 1, NULL)$$,
     $$extend(NULL, '1 hour')$$, $$extend(pg_temp.hold(), NULL)$$, $$release(NULL)$$, $$finalize(NULL)$$, $$refund(NULL)$$,
+    $$archive(NULL)$$, $$archive(now(), NULL)$$, $$archive(now(), 0)$$, $$repair(NULL)$$, $$balance_at(NULL, now())$$, $$balance_at('p', NULL)$$, $$events_since(max => NULL)$$, $$index_events(NULL)$$, $$events_since('x')$$,
     $$take(NULL, 'h')$$, $$take('counted', NULL)$$, $$take('counted', 'h', NULL)$$, $$charge(NULL, 1, 'c')$$,
     $$charge('counted', NULL, 'c')$$, $$adjust(NULL, 1)$$, $$adjust('counted', NULL)$$, $$account_entries(NULL)$$,
     $$run_once(NULL, 'r')$$, $$run_once('s', NULL)$$, $$save_response(NULL, 'r', '1')$$, $$save_response('s', NULL, '1')$$, $$save_response('s', 'r', NULL)$$,

@@ -61,6 +61,15 @@ INSERT INTO door VALUES
     'TABLE(place tid, claim_id uuid, pool_id integer, number integer, quantity bigint, holder text, '
     'claimed_at timestamp with time zone, expires_at timestamp with time zone, transaction_id xid, is_new boolean)', 'v', false),
 ('reset_stats', '', 'TABLE(status text, pools integer)', 'v', true),
+('balance_at', 'pool text, at timestamp with time zone',
+    'TABLE(pool text, at timestamp with time zone, balance bigint, held bigint, finalized bigint)', 'v', false),
+('archive', 'before timestamp with time zone, max integer DEFAULT 10000', 'TABLE(status text, claims integer)', 'v', true),
+('repair', 'pool text', 'TABLE(status text, pool text, problem text, found text, action text)', 'v', true),
+('events_since', 'cursor text DEFAULT NULL::text, max integer DEFAULT 1000',
+    'TABLE(cursor text, at timestamp with time zone, transaction_id xid8, kind text, event text, pool text, number integer, '
+    'claim_id uuid, checkout_id uuid, quantity bigint, change bigint, actor text, holder text, request_id text, reason text, '
+    'details jsonb)', 'v', false),
+('index_events', 'enabled boolean DEFAULT true', 'TABLE(status text)', 'v', true),
 ('extend', 'claim_id uuid, ttl interval', 'TABLE(status text, claim_id uuid, expires_at timestamp with time zone)', 'v', true),
 ('release', 'claim_id uuid', 'TABLE(status text, claim_id uuid, replayed boolean)', 'v', true),
 ('finalize', 'claim_id uuid, quantity bigint DEFAULT NULL::bigint',
@@ -108,7 +117,7 @@ INSERT INTO door VALUES
 
 -- triggers for the application's own tables
 CREATE TEMP TABLE trigger_door (name text);
-INSERT INTO trigger_door VALUES ('assign_number'), ('check_version'), ('finalize_once'), ('take_stock'), ('charge_credit');
+INSERT INTO trigger_door VALUES ('keep_log'), ('assign_number'), ('check_version'), ('finalize_once'), ('take_stock'), ('charge_credit');
 
 SELECT functions_are('reservation', array_agg(name), 'these functions and no others')
 FROM (SELECT name FROM door UNION ALL SELECT name FROM trigger_door) d;
@@ -137,7 +146,7 @@ FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regna
 -- what changes something returns a table with the status first: never void, never a bare composite
 SELECT unnest(ARRAY[
     -- a table of one column is a set of its type
-    ok(proretset AND prorettype = CASE name WHEN 'save_response' THEN 'text' ELSE 'record' END::regtype, name || ' returns a table'),
+    ok(proretset AND prorettype = CASE WHEN name IN ('save_response', 'index_events') THEN 'text' ELSE 'record' END::regtype, name || ' returns a table'),
     is(proargnames[pronargs + 1], 'status', name || ' says the status first'),
     ok(NOT 'o' = ANY (proargmodes) AND NOT 'b' = ANY (proargmodes), name || ' has columns, no OUT arguments')])
 FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace
@@ -233,6 +242,11 @@ SELECT is(pg_temp.keys('SELECT * FROM reservation.sweep(max => 1)'), 'status,lap
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.grant_access(role => current_user::regrole, level => 'read')$$),
     'status,role,level', 'grant_access by names');
 SELECT is_empty($$SELECT * FROM reservation.verify(pool => 'p')$$, 'verify by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.archive(before => '2000-01-01', max => 1)$$), 'status,claims', 'archive by names');
+SELECT is_empty($$SELECT * FROM reservation.repair(pool => 'p')$$, 'repair by names');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.balance_at(pool => 'p', at => now())$$), 'pool,at,balance,held,finalized', 'balance_at by names');
+SELECT is_empty($$SELECT * FROM reservation.events_since(cursor => '9223372036854775807.0', max => 1)$$, 'events_since by names');
+SELECT is(pg_temp.keys('SELECT * FROM reservation.index_events(enabled => false)'), 'status', 'index_events by names');
 SELECT is(pg_temp.keys('SELECT * FROM reservation.reset_stats()'), 'status,pools', 'columns of reset_stats');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.drop_pool(pool => 'p', force => true)$$), 'status,pool', 'drop_pool by names');
 
@@ -291,8 +305,11 @@ SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'reservation.%' AND
     'settings of shared memory, if the library is preloaded');
 SELECT results_eq($$SELECT name, context, vartype, unit, boot_val, min_val FROM pg_settings
     WHERE name LIKE 'reservation.%' AND context NOT IN ('user', 'postmaster') ORDER BY 1$$,
-    $$VALUES ('reservation.request_retention', 'superuser', 'integer', 's', '2592000', '0'),
-        ('reservation.worker_naptime', 'sighup', 'integer', 'ms', '10000', '0')$$, 'settings of the background worker');
+    CASE WHEN current_setting('shared_preload_libraries') ~ 'reservation'
+        THEN $$VALUES ('reservation.request_retention', 'superuser', 'integer', 's', '2592000', '0'),
+            ('reservation.worker_naptime', 'sighup', 'integer', 'ms', '10000', '0')$$
+        ELSE 'SELECT name, context, vartype, unit, boot_val, min_val FROM pg_settings WHERE false' END,
+    'settings of the background worker, if the library is preloaded');
 SELECT throws_ok('SET reservation.no_such_setting = 1', '42602', NULL, 'no setting by a wrong name');
 
 SELECT * FROM finish();

@@ -73,6 +73,7 @@ $$;
 
 SELECT CASE WHEN amount > 0 THEN 'to pay' ELSE 'free' END AS checkout, array_to_string(path, ', ') AS path, last AS call, t.*
 FROM (VALUES (100, '{}'::text[]), (100, '{pay}'), (100, '{pay,finalize}'), (100, '{pay,time passes,somebody buys,finalize}'), (100, '{cancel}'), (100, '{pay,cancel}'),
+        (100, '{pay,cancel,settle}'), (100, '{pay,time passes,somebody buys,finalize,cancel}'), (100, '{pay,finalize,pay again,settle}'),
         (100, '{time passes}'), (100, '{pay,time passes}'), (100, '{pay,time passes,somebody buys}'), (NULL, '{}'), (NULL, '{finalize}'), (NULL, '{cancel}'),
         (NULL, '{time passes,somebody buys}')) p (amount, path),
     unnest(ARRAY['pay', 'pay again', 'finalize', 'cancel', 'settle', 'wrong amount', 'forge']) last,

@@ -4,8 +4,8 @@
 \pset null NULL
 
 CREATE FUNCTION pg_temp.report() RETURNS TABLE (pool text, problem text, expected text, found text, hint text) LANGUAGE sql AS $$
-    SELECT pool, problem, regexp_replace(expected, '^\d+$', '(n)'), regexp_replace(regexp_replace(found, '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', '(id)', 'g'),
-        '^\d+$', '(n)'), hint
+    SELECT pool, problem, regexp_replace(regexp_replace(expected, '^[0-9a-f]{8}-.*', '(id)'), '^\d+$', '(n)'), regexp_replace(regexp_replace(found, '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', '(id)', 'g'),
+        '^\d+$|(?<=number )\d+$', '(n)'), hint
     FROM reservation.verify() ORDER BY pool, problem, expected, found
 $$;
 SELECT status FROM reservation.create_pool('cv', 10);
@@ -71,6 +71,7 @@ ROLLBACK;
 -- goods that are held for a checkout that has ended
 BEGIN;
 UPDATE reservation.claim SET state = 'held' WHERE request_id = 'cv gone';
+SET LOCAL session_replication_role = replica;
 DELETE FROM reservation.log WHERE claim_id IN (SELECT claim_id FROM reservation.claim WHERE request_id = 'cv gone');
 DELETE FROM reservation.available WHERE number = (SELECT number FROM reservation.claim WHERE request_id = 'cv gone')
     AND pool_id = (SELECT pool_id FROM reservation.pool WHERE pool = 'cv');
@@ -80,6 +81,28 @@ ROLLBACK;
 BEGIN;
 DELETE FROM reservation.claim WHERE request_id = 'cv paid';
 SELECT problem FROM pg_temp.report();
+ROLLBACK;
+-- two orders of one number, and two payments that are kept
+BEGIN;
+DROP INDEX reservation.order_number;
+UPDATE reservation.order SET settled = 0, order_number = (SELECT order_number FROM reservation.order WHERE checkout_id = :'sold') WHERE checkout_id = :'last';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+BEGIN;
+DROP INDEX reservation.payment_kept;
+INSERT INTO reservation.payment SELECT provider, 'cv twice', checkout_id, amount, currency, state, answer, received_at FROM reservation.payment WHERE payment_id = 'cv sold';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+-- a log that says nothing of what became of a checkout, a payment, an order
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM reservation.log WHERE checkout_id = :'paid' AND event = 'paid';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+BEGIN;
+SET LOCAL session_replication_role = replica;
+DELETE FROM reservation.log WHERE checkout_id = :'sold' AND kind = 'order';
+SELECT * FROM pg_temp.report();
 ROLLBACK;
 -- the constraints do not let through what nobody may write
 \set VERBOSITY sqlstate

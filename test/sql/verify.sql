@@ -115,7 +115,7 @@ INSERT INTO reservation.claim (claim_id, claimed_at, expires_at, quantity, pool_
 VALUES ('00000000-0000-7000-8000-000000000000', now(), 'infinity', 1, -3, 1, 'held', 'eve');
 INSERT INTO reservation.unit VALUES (-4, 1, 'A 1', NULL);
 INSERT INTO reservation.request VALUES (-5, 'claim_next', 'r1', '', '[]', now());
-INSERT INTO reservation.log VALUES (now(), pg_current_xact_id(), -6, NULL, 1, 'released', 'eve', NULL);
+INSERT INTO reservation.log VALUES (now(), 0, 0, -6, NULL, NULL, 1, 'claim', 'released', 'eve');
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 
@@ -125,6 +125,7 @@ UPDATE reservation.claim SET state = 'finalized', finalized_at = now() WHERE poo
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 BEGIN;
+SET LOCAL session_replication_role = replica;
 DELETE FROM reservation.log WHERE claim_id = :'sale';
 SELECT * FROM pg_temp.report();
 ROLLBACK;
@@ -166,10 +167,12 @@ SELECT claim_id AS part FROM reservation.charge('v stock', 4, 'part') \gset
 SELECT status FROM reservation.refund(:'part', 3);
 SELECT * FROM pg_temp.report();
 BEGIN;
+SET LOCAL session_replication_role = replica;
 DELETE FROM reservation.log WHERE pool_id = :stock AND event = 'adjusted';
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 BEGIN;
+SET LOCAL session_replication_role = replica;
 DELETE FROM reservation.log WHERE claim_id = :'part';
 SELECT * FROM pg_temp.report();
 ROLLBACK;

@@ -87,12 +87,15 @@ my %writes = (
 	join_line => "'queue', 'x'",
 	leave_line => "'$id'",
 	serve_line => "'queue'",
+	index_events => '',
+	repair => "'limited'",
+	archive => "'2000-01-01'",
 	grant_access => "'reader', 'read'",
 );
 is( $primary->safe_psql('postgres', <<'EOF'),
 SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
 	WHERE pronamespace = 'reservation'::regnamespace AND provolatile = 'v'
-		AND proname <> ALL ('{verify,stats_by_id,reset_stats,holds_in_flight}')
+		AND proname <> ALL ('{verify,balance_at,events_since,stats_by_id,reset_stats,holds_in_flight}')
 		AND prorettype <> 'trigger'::regtype
 EOF
 	join(' ', sort keys %writes), 'every function that writes is called here');
@@ -125,6 +128,10 @@ foreach my $read (
 	"SELECT count(*) FROM reservation.stuck WHERE kind = 'refund due'",
 	'SELECT t.holder, l.* FROM reservation.tickets t, reservation.line_position(t.ticket_id) l
 		ORDER BY t.holder',
+	'SELECT * FROM reservation.events ORDER BY position, step',
+	'SELECT * FROM reservation.events_since()',
+	"SELECT * FROM reservation.balance_at('limited', 'infinity')",
+	"SELECT * FROM reservation.balance_at('stock', 'infinity')",
 	'SELECT count(*) FROM reservation.stats WHERE since > clock_timestamp()')
 {
 	my $answer = $standby->safe_psql('postgres', $read);
