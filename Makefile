@@ -7,6 +7,7 @@
 #   make metrics scrapes monitor/prometheus-sql-exporter.yml with the real exporter
 #   make test    every test, the same way; "make test TIER=tap" runs one tier alone (see test/run)
 #   make test-worker   what one session sees, beside a background worker that never rests
+#   make line    100,000 join a waiting line from 64 clients, with a crash in the middle
 #   make test-clients  the same calls from every driver in docs/clients.md; needs npm's registry
 #   make test-proxy    pools on two shards behind a proxy (docs/scale-out.md); part of make test
 #   make bench-proxy   what the proxy costs
@@ -103,6 +104,9 @@ bench-proxy:
 LINT_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 LINTS = format cppcheck warnings assertions version docs
 
+line:
+	test/setup test && RSV_LINE_JOINS=100000 RSV_LINE_CLIENTS=64 test/run tap 024_line
+
 lint: $(addprefix lint-,$(LINTS))
 
 lint-format:
@@ -150,4 +154,4 @@ test-packages: dist
 	GOAL=packages test/debian forky 18 test/packages
 
 .PHONY: demo bench books profile metrics test test-worker test-17 test-18 test-packages test-clients \
-	test-proxy bench-proxy soak smith lint $(addprefix lint-,$(LINTS)) dist deb
+	test-proxy bench-proxy soak smith line lint $(addprefix lint-,$(LINTS)) dist deb

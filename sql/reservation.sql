@@ -56,6 +56,10 @@ CREATE TABLE reservation.pool (
     holder_period interval,
     pool_rate integer,
     pool_period interval,
+    lined boolean NOT NULL DEFAULT false,
+    pass_over boolean NOT NULL DEFAULT false,
+    offer_ttl interval,
+    notify_every interval,
     CONSTRAINT pool_pkey PRIMARY KEY (pool_id),
     CONSTRAINT pool_name_length CHECK (octet_length(pool) BETWEEN 1 AND 1000),
     CONSTRAINT pool_kind CHECK (kind = 'numbered' OR kind = 'counted'),
@@ -65,7 +69,8 @@ CREATE TABLE reservation.pool (
     CONSTRAINT pool_bounds CHECK (ceiling >= floor),
     CONSTRAINT pool_window CHECK (closes_at > opens_at),
     CONSTRAINT pool_rates CHECK (holder_rate >= 1 AND pool_rate >= 1 AND holder_period > interval '0' AND pool_period > interval '0'),
-    CONSTRAINT pool_periods CHECK ((holder_rate IS NULL) = (holder_period IS NULL) AND (pool_rate IS NULL) = (pool_period IS NULL))
+    CONSTRAINT pool_periods CHECK ((holder_rate IS NULL) = (holder_period IS NULL) AND (pool_rate IS NULL) = (pool_period IS NULL)),
+    CONSTRAINT pool_notify CHECK (notify_every > interval '0')
 );
 CREATE UNIQUE INDEX pool_name ON reservation.pool (pool) WHERE dropped_at IS NULL;
 COMMENT ON TABLE reservation.pool IS 'what can be claimed: one row per edition, hall, item or account';
@@ -89,6 +94,10 @@ COMMENT ON COLUMN reservation.pool.holder_rate IS 'claims that one holder may ma
 COMMENT ON COLUMN reservation.pool.holder_period IS 'the time that goes with holder_rate';
 COMMENT ON COLUMN reservation.pool.pool_rate IS 'claims that all may make at once, and per pool_period; NULL: no limit';
 COMMENT ON COLUMN reservation.pool.pool_period IS 'the time that goes with pool_rate';
+COMMENT ON COLUMN reservation.pool.lined IS 'true once anybody has stood in line: whoever claims then looks whether somebody waits';
+COMMENT ON COLUMN reservation.pool.pass_over IS 'true: a ticket that wants more than there is does not block smaller ones behind it';
+COMMENT ON COLUMN reservation.pool.offer_ttl IS 'how long an offer to the waiting line lives; NULL: hold_ttl';
+COMMENT ON COLUMN reservation.pool.notify_every IS 'NOTIFY of offers at most once in this time; NULL: none';
 COMMENT ON CONSTRAINT pool_name_length ON reservation.pool IS 'a name is 1 to 1,000 bytes';
 COMMENT ON CONSTRAINT pool_kind ON reservation.pool IS 'a pool is numbered or counted';
 COMMENT ON CONSTRAINT pool_capacity ON reservation.pool IS 'a capacity is never negative';
@@ -98,6 +107,7 @@ COMMENT ON CONSTRAINT pool_bounds ON reservation.pool IS 'the ceiling is not bel
 COMMENT ON CONSTRAINT pool_window ON reservation.pool IS 'a pool closes after it opens';
 COMMENT ON CONSTRAINT pool_rates ON reservation.pool IS 'a rate lets at least one claim through, in a time above zero';
 COMMENT ON CONSTRAINT pool_periods ON reservation.pool IS 'a rate has a period';
+COMMENT ON CONSTRAINT pool_notify ON reservation.pool IS 'between two notifications lies a time above zero';
 COMMENT ON CONSTRAINT pool_pkey ON reservation.pool IS 'one row per pool';
 COMMENT ON INDEX reservation.pool_name IS 'one pool per name; a dropped pool frees its name';
 
@@ -228,6 +238,59 @@ COMMENT ON COLUMN reservation.every_claim.request_id IS 'as in claim';
 COMMENT ON COLUMN reservation.every_claim.by_holder IS 'as in claim';
 COMMENT ON COLUMN reservation.every_claim.taken IS 'as in claim';
 COMMENT ON COLUMN reservation.every_claim.refunded IS 'as in claim';
+
+CREATE TABLE reservation.ticket (
+    ticket_id uuid NOT NULL,
+    joined_at timestamptz NOT NULL,
+    settled_at timestamptz,
+    number bigint NOT NULL,
+    quantity bigint NOT NULL,
+    pool_id integer NOT NULL,
+    priority integer NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    holder text COLLATE "C" NOT NULL,
+    claim_ids uuid[],
+    CONSTRAINT ticket_pkey PRIMARY KEY (ticket_id),
+    CONSTRAINT ticket_state CHECK (state = 'waiting' OR state = 'offered' OR state = 'left' OR state = 'ended'),
+    CONSTRAINT ticket_settled CHECK ((settled_at IS NULL) = (state = 'waiting')
+        AND (claim_ids IS NOT NULL OR state = 'waiting' OR state = 'left') AND (claim_ids IS NULL OR state <> 'waiting')),
+    CONSTRAINT ticket_quantity CHECK (quantity > 0)
+);
+CREATE INDEX ticket_line ON reservation.ticket (pool_id, priority DESC, number) WHERE state = 'waiting';
+CREATE UNIQUE INDEX ticket_holder ON reservation.ticket (pool_id, holder) WHERE state = 'waiting' OR state = 'offered';
+COMMENT ON TABLE reservation.ticket IS 'who waits for what, and what came of it: one row per ticket of a waiting line, never deleted';
+COMMENT ON COLUMN reservation.ticket.ticket_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
+COMMENT ON COLUMN reservation.ticket.joined_at IS 'when the ticket was taken';
+COMMENT ON COLUMN reservation.ticket.settled_at IS 'when it stopped waiting; NULL: it waits';
+COMMENT ON COLUMN reservation.ticket.number IS 'order of joining in the pool: a ticket committed before another was taken has the lower number';
+COMMENT ON COLUMN reservation.ticket.quantity IS 'units wanted, all or none';
+COMMENT ON COLUMN reservation.ticket.pool_id IS 'the pool of the line';
+COMMENT ON COLUMN reservation.ticket.priority IS 'higher ones are served before lower ones';
+COMMENT ON COLUMN reservation.ticket.state IS 'waiting; offered (its claims say what became of that); left; ended: an offer that was over when its holder joined again';
+COMMENT ON COLUMN reservation.ticket.holder IS 'who waits, in the application''s own terms';
+COMMENT ON COLUMN reservation.ticket.claim_ids IS 'claims of the offer, in the order of their numbers';
+COMMENT ON CONSTRAINT ticket_pkey ON reservation.ticket IS 'a ticket id is given out once';
+COMMENT ON CONSTRAINT ticket_state ON reservation.ticket IS 'the states a ticket can be in';
+COMMENT ON CONSTRAINT ticket_settled ON reservation.ticket IS 'a ticket that waits has no offer and no end, any other has; one that left may have had no offer';
+COMMENT ON CONSTRAINT ticket_quantity ON reservation.ticket IS 'a ticket is for at least one';
+COMMENT ON INDEX reservation.ticket_line IS 'the waiting line: who is next is first';
+COMMENT ON INDEX reservation.ticket_holder IS 'a holder stands in a line once';
+
+CREATE TABLE reservation.line_block (
+    pool_id integer NOT NULL,
+    block bigint NOT NULL,
+    priority integer NOT NULL,
+    waiting bigint NOT NULL,
+    base boolean NOT NULL
+);
+CREATE INDEX line_block_place ON reservation.line_block (pool_id, block);
+COMMENT ON TABLE reservation.line_block IS 'how many wait in each thousand numbers of a line, once those have been counted, so that nobody counts them again: several rows add up';
+COMMENT ON COLUMN reservation.line_block.pool_id IS 'the pool of the line';
+COMMENT ON COLUMN reservation.line_block.block IS 'the numbers of its tickets, divided by 1,000';
+COMMENT ON COLUMN reservation.line_block.priority IS 'the priority of those who wait';
+COMMENT ON COLUMN reservation.line_block.waiting IS 'so many more wait; below zero: fewer';
+COMMENT ON COLUMN reservation.line_block.base IS 'true: the count itself, or a part of it; false: a change since. A block without a base is not counted';
+COMMENT ON INDEX reservation.line_block_place IS 'finds the counts of a line, in order';
 
 CREATE TABLE reservation.request (
     pool_id integer NOT NULL,
@@ -503,7 +566,7 @@ COMMENT ON INDEX reservation.stock_split IS 'finds the pools that were split, to
 
 CREATE VIEW reservation.pool_status AS
     SELECT p.pool, p.kind, p.capacity + p.units_added + n.added AS capacity,
-        CASE WHEN p.capacity IS NOT NULL THEN n.free + n.lapsed END AS available,
+        CASE WHEN p.capacity IS NOT NULL AND n.waited THEN 0 WHEN p.capacity IS NOT NULL THEN n.free + n.lapsed END AS available,
         n.held - n.lapsed AS held,
         CASE WHEN p.capacity IS NULL
             THEN (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.every_claim c
@@ -512,11 +575,11 @@ CREATE VIEW reservation.pool_status AS
         CASE WHEN clock_timestamp() < p.opens_at THEN 'not_open'
             WHEN clock_timestamp() >= p.closes_at THEN 'closed'
             WHEN p.paused THEN 'paused'
-            WHEN p.capacity IS NULL OR n.free + n.lapsed > 0 THEN 'on_sale'
+            WHEN p.capacity IS NULL OR (n.free + n.lapsed > 0 AND NOT n.waited) THEN 'on_sale'
             WHEN n.held > 0 THEN 'held_out'
             ELSE 'sold_out' END AS state,
         p.hold_ttl, p.per_holder, p.floor, p.ceiling, p.opens_at, p.closes_at, p.created_at,
-        p.holder_rate, p.holder_period, p.pool_rate, p.pool_period
+        p.holder_rate, p.holder_period, p.pool_rate, p.pool_period, n.waited, p.pass_over, p.offer_ttl, p.notify_every
     FROM reservation.pool p
     CROSS JOIN LATERAL (
         SELECT CASE WHEN p.kind = 'counted'
@@ -528,14 +591,15 @@ CREATE VIEW reservation.pool_status AS
             (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.claim c
                 WHERE c.pool_id = p.pool_id AND c.state = 'held') AS held,
             (SELECT coalesce(sum(c.quantity), 0)::bigint FROM reservation.claim c
-                WHERE c.pool_id = p.pool_id AND c.state = 'held' AND c.expires_at <= clock_timestamp()) AS lapsed
+                WHERE c.pool_id = p.pool_id AND c.state = 'held' AND c.expires_at <= clock_timestamp()) AS lapsed,
+            p.lined AND EXISTS (SELECT FROM reservation.ticket t WHERE t.pool_id = p.pool_id AND t.state = 'waiting') AS waited
     ) n
     WHERE p.dropped_at IS NULL;
 COMMENT ON VIEW reservation.pool_status IS 'every pool: its rules, how much is left, held and sold, and whether it is on sale';
 COMMENT ON COLUMN reservation.pool_status.pool IS 'name of the pool';
 COMMENT ON COLUMN reservation.pool_status.kind IS 'numbered or counted';
 COMMENT ON COLUMN reservation.pool_status.capacity IS 'units in all; NULL: an open edition';
-COMMENT ON COLUMN reservation.pool_status.available IS 'units that can be claimed now, lapsed holds included; NULL: an open edition; counted: the balance less the floor';
+COMMENT ON COLUMN reservation.pool_status.available IS 'units that can be claimed now, lapsed holds included, none while anybody waits in line; NULL: an open edition; counted: the balance less the floor';
 COMMENT ON COLUMN reservation.pool_status.held IS 'units in live holds';
 COMMENT ON COLUMN reservation.pool_status.finalized IS 'units sold';
 COMMENT ON COLUMN reservation.pool_status.state IS 'not_open, closed, paused, on_sale, held_out (all taken, some only held) or sold_out';
@@ -550,6 +614,10 @@ COMMENT ON COLUMN reservation.pool_status.holder_rate IS 'claims that one holder
 COMMENT ON COLUMN reservation.pool_status.holder_period IS 'the time that goes with holder_rate';
 COMMENT ON COLUMN reservation.pool_status.pool_rate IS 'claims that all may make at once, and per pool_period; NULL: no limit';
 COMMENT ON COLUMN reservation.pool_status.pool_period IS 'the time that goes with pool_rate';
+COMMENT ON COLUMN reservation.pool_status.waited IS 'whether anybody waits in line: what comes free is theirs';
+COMMENT ON COLUMN reservation.pool_status.pass_over IS 'true: a ticket that wants more than there is does not block smaller ones behind it';
+COMMENT ON COLUMN reservation.pool_status.offer_ttl IS 'how long an offer to the waiting line lives; NULL: hold_ttl';
+COMMENT ON COLUMN reservation.pool_status.notify_every IS 'NOTIFY of offers at most once in this time; NULL: none';
 
 CREATE VIEW reservation.claims AS
     SELECT c.claim_id, p.pool, c.number, u.label, c.quantity, c.holder,
@@ -571,6 +639,28 @@ COMMENT ON COLUMN reservation.claims.expires_at IS 'when the hold lapses, infini
 COMMENT ON COLUMN reservation.claims.finalized_at IS 'when the claim was finalized';
 COMMENT ON COLUMN reservation.claims.request_id IS 'idempotency key of the call that made the claim';
 COMMENT ON COLUMN reservation.claims.refunded IS 'units refunded so far';
+
+CREATE VIEW reservation.tickets AS
+    SELECT t.ticket_id, p.pool, t.number, t.priority, t.quantity, t.holder,
+        CASE WHEN t.state = 'waiting' OR t.state = 'left' THEN t.state
+            WHEN c.state = 'held' AND c.expires_at > clock_timestamp() THEN 'offered'
+            WHEN c.state = 'held' THEN 'lapsed' ELSE c.state END AS state,
+        t.joined_at, t.settled_at, c.expires_at, t.claim_ids
+    FROM reservation.ticket t
+    JOIN reservation.pool p ON p.pool_id = t.pool_id
+    LEFT JOIN reservation.every_claim c ON c.claim_id = t.claim_ids[1];
+COMMENT ON VIEW reservation.tickets IS 'every ticket of every waiting line there ever was, and what came of it';
+COMMENT ON COLUMN reservation.tickets.ticket_id IS 'id of the ticket';
+COMMENT ON COLUMN reservation.tickets.pool IS 'name of its pool';
+COMMENT ON COLUMN reservation.tickets.number IS 'order of joining in the pool, with gaps';
+COMMENT ON COLUMN reservation.tickets.priority IS 'higher ones are served before lower ones';
+COMMENT ON COLUMN reservation.tickets.quantity IS 'units wanted';
+COMMENT ON COLUMN reservation.tickets.holder IS 'who waits';
+COMMENT ON COLUMN reservation.tickets.state IS 'waiting, left, offered, or what became of the (first) hold: finalized, released, lapsed, refunded';
+COMMENT ON COLUMN reservation.tickets.joined_at IS 'when the ticket was taken';
+COMMENT ON COLUMN reservation.tickets.settled_at IS 'when it stopped waiting';
+COMMENT ON COLUMN reservation.tickets.expires_at IS 'when the offer lapses';
+COMMENT ON COLUMN reservation.tickets.claim_ids IS 'holds of the offer';
 
 CREATE VIEW reservation.entries AS
     SELECT p.pool_id, p.pool, p.created_at AS at, 0 AS place, 'opened' AS event, NULL::uuid AS claim_id,
@@ -904,6 +994,55 @@ CREATE VIEW reservation.contradictions AS
     FROM odd o
     WHERE o.per_holder IS NOT NULL AND o.dropped_at IS NULL AND NOT o.by_holder AND (o.state = 'held' OR o.state = 'finalized')
     UNION ALL
+    SELECT p.pool, 'somebody waits, and the pool does not say so', 'lined', format('ticket %s', min(t.number)),
+        'Set lined in reservation.pool.'
+    FROM reservation.ticket t JOIN reservation.pool p USING (pool_id)
+    WHERE t.state = 'waiting' AND NOT p.lined AND p.dropped_at IS NULL
+    GROUP BY p.pool, p.pool_id
+    UNION ALL
+    SELECT p.pool, format('%s stands in line more than once', t.holder), '1', count(*)::text,
+        'REINDEX reservation.ticket_holder, then leave_line with all but the first.'
+    FROM reservation.ticket t JOIN reservation.pool p USING (pool_id)
+    WHERE t.state = 'waiting' OR t.state = 'offered'
+    GROUP BY p.pool, t.pool_id, t.holder HAVING count(*) > 1
+    UNION ALL
+    SELECT p.pool, 'two tickets of a line have one number', '1', format('%s of number %s', count(*), t.number),
+        'Give one of them a number of its own.'
+    FROM reservation.ticket t JOIN reservation.pool p USING (pool_id)
+    GROUP BY p.pool, t.pool_id, t.number HAVING count(*) > 1
+    UNION ALL
+    SELECT p.pool, 'the sequence of a line is behind its numbers', max(t.number)::text,
+        coalesce(pg_sequence_last_value(s.oid), 0)::text, 'setval it to that.'
+    FROM reservation.ticket t JOIN reservation.pool p USING (pool_id)
+    JOIN pg_class s ON s.relname = format('pool_%s_ticket', p.pool_id) AND s.relkind = 'S'
+        AND s.relnamespace = 'reservation'::regnamespace
+    GROUP BY p.pool, p.pool_id, s.oid HAVING max(t.number) > coalesce(pg_sequence_last_value(s.oid), 0)
+    UNION ALL
+    SELECT p.pool, 'an offer is not what its ticket asked for', format('%s of %s', t.quantity, t.holder),
+        format('%s, ticket %s', sum(coalesce(c.taken, c.quantity)), t.ticket_id),
+        'Compare reservation.ticket and reservation.claim with a backup.'
+    FROM reservation.ticket t JOIN reservation.pool p USING (pool_id) CROSS JOIN unnest(t.claim_ids) AS o (claim_id)
+    LEFT JOIN reservation.every_claim c ON c.claim_id = o.claim_id AND c.pool_id = t.pool_id AND c.holder = t.holder
+    GROUP BY p.pool, t.ticket_id HAVING sum(coalesce(c.taken, c.quantity)) IS DISTINCT FROM t.quantity
+    UNION ALL
+    SELECT p.pool, 'two tickets have one offer', '1', format('%s of claim %s', count(*), o.claim_id),
+        'Compare reservation.ticket with a backup.'
+    FROM reservation.ticket t JOIN reservation.pool p USING (pool_id) CROSS JOIN unnest(t.claim_ids) AS o (claim_id)
+    GROUP BY p.pool, t.pool_id, o.claim_id HAVING count(*) > 1
+    UNION ALL
+    SELECT p.pool, format('a thousand tickets from %s on, of priority %s, are counted wrong', block * 1000, priority),
+        coalesce(t.waiting, 0)::text, coalesce(b.waiting, 0)::text,
+        'Delete the rows of this block in reservation.line_block: it is counted again.'
+    FROM (SELECT pool_id, block, priority, sum(waiting) AS waiting FROM reservation.line_block b
+        WHERE EXISTS (SELECT FROM reservation.line_block c WHERE c.pool_id = b.pool_id AND c.block = b.block AND c.base)
+        GROUP BY pool_id, block, priority) b
+    FULL JOIN (SELECT pool_id, number / 1000 AS block, priority, count(*) AS waiting FROM reservation.ticket t
+        WHERE state = 'waiting' AND EXISTS (SELECT FROM reservation.line_block c
+            WHERE c.pool_id = t.pool_id AND c.block = t.number / 1000 AND c.base)
+        GROUP BY pool_id, number / 1000, priority) t USING (pool_id, block, priority)
+    JOIN reservation.pool p USING (pool_id)
+    WHERE coalesce(b.waiting, 0) <> coalesce(t.waiting, 0)
+    UNION ALL
     SELECT o.pool, 'a dropped pool has holds', '0', count(*)::text, 'Release them.'
     FROM odd o WHERE o.dropped_at IS NOT NULL AND o.state = 'held'
     GROUP BY o.pool
@@ -918,6 +1057,8 @@ CREATE VIEW reservation.contradictions AS
         UNION ALL SELECT 'unit', pool_id FROM reservation.unit GROUP BY pool_id
         UNION ALL SELECT 'request', pool_id FROM reservation.request GROUP BY pool_id
         UNION ALL SELECT 'log', pool_id FROM reservation.log WHERE pool_id IS NOT NULL GROUP BY pool_id
+        UNION ALL SELECT 'ticket', pool_id FROM reservation.ticket GROUP BY pool_id
+        UNION ALL SELECT 'line_block', pool_id FROM reservation.line_block GROUP BY pool_id
     ) o
     WHERE NOT EXISTS (SELECT FROM reservation.pool p WHERE p.pool_id = o.pool_id)
     UNION ALL
@@ -1046,10 +1187,11 @@ CREATE FUNCTION reservation.create_pool(pool text, capacity bigint DEFAULT NULL,
         first_number integer DEFAULT 1, hold_ttl interval DEFAULT NULL, per_holder integer DEFAULT NULL,
         floor bigint DEFAULT 0, ceiling bigint DEFAULT NULL, opens_at timestamptz DEFAULT NULL,
         closes_at timestamptz DEFAULT NULL, holder_rate integer DEFAULT NULL, holder_period interval DEFAULT NULL,
-        pool_rate integer DEFAULT NULL, pool_period interval DEFAULT NULL)
+        pool_rate integer DEFAULT NULL, pool_period interval DEFAULT NULL, pass_over boolean DEFAULT false,
+        offer_ttl interval DEFAULT NULL, notify_every interval DEFAULT NULL)
     RETURNS TABLE (status text, pool text, kind text, capacity bigint)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_create_pool';
-COMMENT ON FUNCTION reservation.create_pool IS 'Makes a pool. capacity: units, NULL for an open edition without end; kind: numbered or counted; first_number: of the units; hold_ttl: how long a hold lives, NULL for the setting; per_holder: most units one holder may have; floor, ceiling: bounds of a counted balance; opens_at, closes_at: window of the sale; holder_rate, holder_period: so many claims of one holder at once, and as many per period after that, with whatever result and for whatever quantity; pool_rate, pool_period: the same for the claims of all.
+COMMENT ON FUNCTION reservation.create_pool IS 'Makes a pool. capacity: units, NULL for an open edition without end; kind: numbered or counted; first_number: of the units; hold_ttl: how long a hold lives, NULL for the setting; per_holder: most units one holder may have; floor, ceiling: bounds of a counted balance; opens_at, closes_at: window of the sale; holder_rate, holder_period: so many calls of claim_next, claim_unit, take and charge for one holder at once, and as many per period after that, with whatever result and for whatever quantity; pool_rate, pool_period: the same for those of all. Triggers, checkouts and waiting lines spend nothing of these rates. For the waiting line: pass_over: a ticket that wants more than there is does not block smaller ones behind it; offer_ttl: how long an offer lives, NULL as hold_ttl; notify_every: when offers are made, NOTIFY reservation_line with the name of the pool, at most once in this time, NULL for never.
 Status: created; existing (a pool of this name and definition is there).
 Errors: 22023 bad argument, 42710 a pool of this name has another definition, 42809 floor or ceiling of a numbered pool.
 Locks: the name. A retry: existing.';
@@ -1057,10 +1199,11 @@ Locks: the name. A retry: existing.';
 CREATE FUNCTION reservation.alter_pool(pool text, hold_ttl interval DEFAULT NULL, per_holder integer DEFAULT NULL,
         opens_at timestamptz DEFAULT NULL, closes_at timestamptz DEFAULT NULL, paused boolean DEFAULT NULL,
         floor bigint DEFAULT NULL, ceiling bigint DEFAULT NULL, holder_rate integer DEFAULT NULL,
-        holder_period interval DEFAULT NULL, pool_rate integer DEFAULT NULL, pool_period interval DEFAULT NULL)
+        holder_period interval DEFAULT NULL, pool_rate integer DEFAULT NULL, pool_period interval DEFAULT NULL,
+        pass_over boolean DEFAULT NULL, offer_ttl interval DEFAULT NULL, notify_every interval DEFAULT NULL)
     RETURNS TABLE (status text, pool text)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_alter_pool';
-COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool; NULL leaves one as it is; a holder_rate or pool_rate of 0 ends that limit, and another rate or period begins a new one, with nothing spent. Claims that start after the commit obey.
+COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool, which are those of create_pool; NULL leaves one as it is; a holder_rate or pool_rate of 0 ends that limit, and another rate or period begins a new one, with nothing spent; a notify_every of 0 ends the notifications. Claims that start after the commit obey. If that puts the pool on sale, its waiting line is served.
 Status: altered.
 Errors: 22023 bad argument, or a balance that a new floor or ceiling leaves out; 42704 unknown pool; 42809 floor or ceiling of a numbered pool; 55P03 unfinished transactions leave it undecided whether the balance allows a floor.
 Locks: the row of the pool, which no claim waits for; for a floor also slots of the stock. A retry does the same again.';
@@ -1288,10 +1431,42 @@ Locks: the checkout. A retry with the same reference: settled, replayed.';
 CREATE FUNCTION reservation.sweep(max integer DEFAULT 1000)
     RETURNS TABLE (status text, lapsed integer)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_sweep';
-COMMENT ON FUNCTION reservation.sweep IS 'Ends up to max holds whose time is over, of all pools, and passes over what is locked; puts the slots of up to max quiet counted pools together. Nothing depends on it: what has lapsed is free for anyone at once.
+COMMENT ON FUNCTION reservation.sweep IS 'Ends up to max holds whose time is over, of all pools, and passes over what is locked; offers what is free in up to max pools on sale to their waiting lines; puts the slots of up to max quiet counted pools together. Nothing depends on it: what has lapsed is free for anyone at once.
 Status: swept, with the number of holds.
 Errors: 22023 bad argument, 25006 read-only.
 Locks: the claims it ends and the slots it changes, without waiting. A retry sweeps on.';
+
+CREATE FUNCTION reservation.join_line(pool text, holder text, quantity bigint DEFAULT 1, priority integer DEFAULT 0,
+        request_id text DEFAULT NULL)
+    RETURNS TABLE (status text, ticket_id uuid, "position" bigint, claim_id uuid, replayed boolean)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_join_line';
+COMMENT ON FUNCTION reservation.join_line IS 'Takes a ticket of the waiting line of a pool, numbered or counted. quantity: units wanted, all or none; priority: higher ones are served first, whoever joins; request_id: makes the call repeatable. position: 1 for who is next; beyond 1,000 as counted by this session within the last second, plus the numbers drawn since. While anybody waits, what comes free is theirs, in the order of joining: a ticket whose join was committed before another began is before it; of two at the same time, the one that drew its number first. If the pool is on sale, something is free and nobody else waits, the ticket is offered it at once. An offer is a hold (claim_id is its first, the view holds has all): finalize it, or release it.
+Status: waiting; offered; existing (the holder waits already, or has an offer: that ticket); or without ticket_id: limit_reached (by per_holder, which counts tickets), busy (another call of the holder is under way for longer than reservation.claim_wait), closed (the sale is over).
+Errors: 22023 bad argument, 42704 unknown pool, RS001 request_id used with other arguments, 25006 read-only.
+Locks: the first ticket of a pool ever, the pool''s row, for which other first ones wait, and no claim does; with a request_id or per_holder, a lock on a hash of it. Otherwise nobody waits for another holder''s join. A retry: existing; with the same request_id the first answer, replayed.';
+
+CREATE FUNCTION reservation.leave_line(ticket_id uuid)
+    RETURNS TABLE (status text, ticket_id uuid)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_leave_line';
+COMMENT ON FUNCTION reservation.leave_line IS 'Gives a ticket of a waiting line back; an offer that is still held goes to the next in line.
+Status: left; finalized, lapsed, released, refunded (what the offer had become: nothing was changed).
+Errors: 22023 bad argument, RS002 unknown ticket, 25006 read-only.
+Locks: the ticket, and the claims of its offer; it waits for whoever is serving the ticket. A retry: left.';
+
+CREATE FUNCTION reservation.line_position(ticket_id uuid)
+    RETURNS TABLE (status text, "position" bigint, claim_id uuid, expires_at timestamptz)
+    LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_line_position';
+COMMENT ON FUNCTION reservation.line_position IS 'Where a ticket stands, as the snapshot of the caller sees it: 1 for who is next. claim_id, expires_at: of the offer. It only looks: an offer that has lapsed goes to the next by other calls. Thousands of tickets that have been counted are not counted again, so its cost grows with the number of thousands ahead, and of priorities.
+Status: waiting, left, offered, or what became of the (first) hold: finalized, released, lapsed, refunded.
+Errors: 22023 bad argument, RS002 unknown ticket.
+Locks: none. Works on a standby.';
+
+CREATE FUNCTION reservation.serve_line(pool text, max integer DEFAULT 100, method text DEFAULT 'fifo', seed text DEFAULT NULL)
+    RETURNS TABLE (ticket_id uuid, holder text, claim_id uuid, number integer, quantity bigint, expires_at timestamptz)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_serve_line';
+COMMENT ON FUNCTION reservation.serve_line IS 'Offers what is free to up to max waiting tickets, one row per hold, also before the pool opens and while it is paused. method: fifo, in the order of priority and joining; lottery, in the order of priority and of sha256 over seed, a colon and the ticket_id, in UTF-8. It stops at the first ticket that wants more than is free, unless the pool says pass_over. Several at once share the work: each passes over the tickets and units that another has its hand on.
+Errors: 22023 bad argument, or a lottery without a seed; 42704 unknown pool; 25006 read-only.
+Locks: the tickets and units it deals out, without waiting. A retry serves on; a lottery with the same seed goes on in the same order.';
 
 CREATE FUNCTION reservation.rate_limit(key text, burst integer, period interval, cost integer DEFAULT 1)
     RETURNS TABLE (allowed boolean, remaining integer, retry_after interval, reset_after interval)
@@ -1548,6 +1723,8 @@ SELECT pg_catalog.pg_extension_config_dump('reservation.available', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.unit', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.claim', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.claim_archive', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.ticket', '');
+SELECT pg_catalog.pg_extension_config_dump('reservation.line_block', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.request', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.operation', '');
 SELECT pg_catalog.pg_extension_config_dump('reservation.cart_line', '');

@@ -22,14 +22,15 @@ static const char *const read_grants[] = {
 	"EXECUTE ON FUNCTION reservation.version, reservation.availability, reservation.verify,"
 	" reservation.balance_at, reservation.events_since, reservation.stats_by_id,"
 	" reservation.holds_in_flight",
-	"EXECUTE ON FUNCTION reservation.shard_of_name, reservation.shard_of_id",
-	NULL};
+	"EXECUTE ON FUNCTION reservation.shard_of_name, reservation.shard_of_id", NULL};
 static const char *const claim_grants[] = {
-	"SELECT ON reservation.claims, reservation.checkouts, reservation.payments,"
-	" reservation.refunds_due",
+	"SELECT ON reservation.claims, reservation.tickets,"
+	" reservation.checkouts, reservation.payments, reservation.refunds_due",
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
 	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"
 	" reservation.finalize, reservation.refund, reservation.sweep, reservation.rate_limit",
+	"EXECUTE ON FUNCTION reservation.join_line, reservation.leave_line,"
+	" reservation.line_position",
 	"EXECUTE ON FUNCTION reservation.assign_number, reservation.check_version,"
 	" reservation.finalize_once, reservation.take_stock, reservation.charge_credit",
 	"EXECUTE ON FUNCTION reservation.run_once, reservation.save_response, reservation.cart_add,"
@@ -38,6 +39,7 @@ static const char *const claim_grants[] = {
 	" reservation.cancel_checkout, reservation.settle_refund",
 	NULL};
 static const char *const admin_grants[] = {
+	"EXECUTE ON FUNCTION reservation.serve_line",
 	"EXECUTE ON FUNCTION reservation.create_pool, reservation.alter_pool, reservation.add_units,"
 	" reservation.adjust, reservation.drop_pool, reservation.set_payment_provider,"
 	" reservation.repair, reservation.archive, reservation.index_events,"

@@ -207,6 +207,8 @@ adjust(RsvPool *pool, int64 delta, const char *event, TimestampTz *now, const te
 		.request_id = request_id,
 		.reason = reason,
 	});
+	if (delta > 0)
+		rsv_line_freed(pool, *now);
 	ForceSyncCommit();
 	return status;
 }

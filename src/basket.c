@@ -297,7 +297,8 @@ take(List *wants, int first, int last)
 	if (closed != NULL)
 		refuse(&pool, sum, rsv_slot_available(&pool, now), closed);
 	CommandCounterIncrement(); /* what this statement gave back can be taken */
-	supply = rsv_draw(&pool, sum, RSV_DRAW_CLAIM, &now, rsv_wait_deadline(NULL, now), &available);
+	supply =
+		rsv_pass_draw(&pool, sum, RSV_DRAW_CLAIM, &now, rsv_wait_deadline(NULL, now), &available);
 	if (supply == RSV_GONE)
 		refuse(&pool, sum, available, NULL);
 	if (supply == RSV_UNDECIDED)

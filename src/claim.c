@@ -3,7 +3,7 @@
  *	  Claiming numbered units: the next free ones, or a unit by its number.
  *
  * Order of the checks, for both: arguments; the first answer of this request
- * id; window and pause; rate limits; per_holder; supply. Whoever is refused gets
+ * id; window and pause; rate limits; per_holder; the waiting line; supply. Whoever is refused gets
  * a row that says why, never an error, and nothing was taken.
  *
  * Locks: the request id and the (pool, holder) of a limited pool by hash
@@ -151,10 +151,10 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 
 	numbers[0] = order->number;
 	if (order->named)
-		supply = rsv_supply_take_unit(pool, order->number, &order->now, deadline);
+		supply = rsv_pass_take_unit(pool, order->number, &order->now, deadline);
 	else
 		supply =
-			rsv_supply_take(pool, order->count, &order->now, deadline, numbers, &available, false);
+			rsv_pass_take(pool, order->count, &order->now, deadline, numbers, &available, false);
 
 	if (supply != RSV_TAKEN)
 		rsv_stats_add(pool->pool_id, supply == RSV_GONE ? RSV_COUNT_GONE : RSV_COUNT_BUSY, 1);
@@ -265,7 +265,7 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 	if (!pool->open)
 	{
 		values[ANSWER_AVAILABLE] =
-			Int64GetDatum(available >= 0 ? available : rsv_supply_count(pool, order->now));
+			Int64GetDatum(available >= 0 ? available : rsv_pass_count(pool, order->now));
 		nulls[ANSWER_AVAILABLE] = false;
 	}
 	values[ANSWER_REPLAYED] = BoolGetDatum(false);

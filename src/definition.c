@@ -37,31 +37,37 @@ typedef struct RuleArguments
 	int ceiling;
 	int holder_rate; /* then its period */
 	int pool_rate;   /* then its period */
+	int pass_over;
+	int offer_ttl;
+	int notify_every;
 } RuleArguments;
 
-static const RuleArguments create_rules = {4, 5, 8, 9, 6, 7, 10, 12};
-static const RuleArguments alter_rules = {1, 2, 3, 4, 6, 7, 8, 10};
+static const RuleArguments create_rules = {4, 5, 8, 9, 6, 7, 10, 12, 14, 15, 16};
+static const RuleArguments alter_rules = {1, 2, 3, 4, 6, 7, 8, 10, 12, 13, 14};
 
 static void read_definition(FunctionCallInfo fcinfo, RsvPool *pool);
 static void read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool);
 static void read_rate(FunctionCallInfo fcinfo, int argument, const char *what, RsvRule *rule);
+static void read_line_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool);
 static void check_rules(const RsvPool *pool);
 static bool insert_pool(RsvPool *pool);
 static void require_same(const RsvPool *asked, const RsvPool *there);
 static bool same_interval(const Interval *a, const Interval *b);
 static bool same_rate(const RsvRule *a, const RsvRule *b);
 static void rate_values(const RsvRule *rule, Datum *values, char *nulls);
+static void line_values(const RsvPool *pool, Datum *values, char *nulls);
 
 /*
  * create_pool(pool text, capacity bigint, kind text, first_number integer, hold_ttl interval,
  *			   per_holder integer, floor bigint, ceiling bigint, opens_at timestamptz,
  *			   closes_at timestamptz, holder_rate integer, holder_period interval,
- *			   pool_rate integer, pool_period interval)
+ *			   pool_rate integer, pool_period interval, pass_over boolean, offer_ttl interval,
+ *			   notify_every interval)
  *		-> (status, pool, kind, capacity)
  *
  * capacity NULL: an open edition. holder_rate: claims of one holder per
- * holder_period; pool_rate: claims of all per pool_period. The same call again:
- * "existing".
+ * holder_period; pool_rate: claims of all per pool_period; the last three are for
+ * the waiting line. The same call again: "existing".
  */
 PG_FUNCTION_INFO_V1(rsv_create_pool);
 Datum
@@ -94,11 +100,12 @@ rsv_create_pool(PG_FUNCTION_ARGS)
  * alter_pool(pool text, hold_ttl interval, per_holder integer, opens_at timestamptz,
  *			  closes_at timestamptz, paused boolean, floor bigint, ceiling bigint,
  *			  holder_rate integer, holder_period interval, pool_rate integer,
- *			  pool_period interval)
+ *			  pool_period interval, pass_over boolean, offer_ttl interval,
+ *			  notify_every interval)
  *		-> (status, pool)
  *
- * NULL leaves a value as it is; a rate of zero ends that limit. A balance outside
- * a new floor or ceiling: 22023.
+ * NULL leaves a value as it is; a rate of zero ends that limit, a notify_every of
+ * zero the notifications. A balance outside a new floor or ceiling: 22023.
  */
 PG_FUNCTION_INFO_V1(rsv_alter_pool);
 Datum
@@ -107,8 +114,8 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	RsvPool pool;
 	RsvAnswer answer;
 	RsvPlanSession session;
-	Datum values[12];
-	char nulls[] = "            ";
+	Datum values[15];
+	char nulls[] = "               ";
 	RsvPool before;
 
 	rsv_answer_begin(&answer, fcinfo);
@@ -130,12 +137,15 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 	values[0] = Int32GetDatum(pool.pool_id);
 	rate_values(&pool.holder_rate, &values[8], &nulls[8]);
 	rate_values(&pool.pool_rate, &values[10], &nulls[10]);
+	line_values(&pool, &values[12], &nulls[12]);
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_POOL_ALTER, values, nulls);
 	rsv_plan_end(&session);
 	if (before.per_holder == 0 && pool.per_holder > 0)
 		rsv_limit_begin(&pool);
 	rsv_chronicle_pool(&pool, "altered", 0, GetCurrentTimestamp());
+	rsv_pool_read(pool.pool_id, &pool);
+	rsv_line_freed(&pool, GetCurrentTimestamp());
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("altered"), PointerGetDatum(pool.name)},
 				   (bool[]) {false, false});
 	return (Datum) 0;
@@ -205,6 +215,30 @@ read_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool)
 	}
 	read_rate(fcinfo, at->holder_rate, "holder", &pool->holder_rate);
 	read_rate(fcinfo, at->pool_rate, "pool", &pool->pool_rate);
+	read_line_rules(fcinfo, at, pool);
+}
+
+/* Reads the rules of the waiting line. */
+static void
+read_line_rules(FunctionCallInfo fcinfo, const RuleArguments *at, RsvPool *pool)
+{
+	Interval zero = {0};
+
+	if (!PG_ARGISNULL(at->pass_over))
+		pool->pass_over = PG_GETARG_BOOL(at->pass_over);
+	if (!PG_ARGISNULL(at->offer_ttl))
+		pool->offer_ttl = rsv_argument_ttl(fcinfo, at->offer_ttl, "offer_ttl");
+	if (PG_ARGISNULL(at->notify_every))
+		return;
+	pool->notify_every = PG_GETARG_INTERVAL_P(at->notify_every);
+	if (same_interval(pool->notify_every, &zero))
+		pool->notify_every = NULL;
+	else
+	{
+		RsvRule rule;
+
+		rsv_rate_set(&rule, 1, pool->notify_every, "notify_every");
+	}
 }
 
 /* Reads a rate and the period after it; a rate of zero is none. */
@@ -271,8 +305,11 @@ insert_pool(RsvPool *pool)
 		(Datum) 0, /* its period, */
 		(Datum) 0, /* pool_rate, */
 		(Datum) 0, /* its period: rate_values */
+		(Datum) 0, /* pass_over, */
+		(Datum) 0, /* offer_ttl, */
+		(Datum) 0, /* notify_every: line_values */
 	};
-	char nulls[] = "              ";
+	char nulls[] = "                 ";
 	bool inserted;
 	bool isnull;
 
@@ -284,6 +321,7 @@ insert_pool(RsvPool *pool)
 	nulls[9] = TIMESTAMP_IS_NOEND(pool->closes_at) ? 'n' : ' ';
 	rate_values(&pool->holder_rate, &values[10], &nulls[10]);
 	rate_values(&pool->pool_rate, &values[12], &nulls[12]);
+	line_values(pool, &values[14], &nulls[14]);
 
 	rsv_plan_begin(&session);
 	inserted = rsv_plan_run(RSV_PLAN_POOL_INSERT, values, nulls) == 1;
@@ -338,6 +376,12 @@ require_same(const RsvPool *asked, const RsvPool *there)
 		differs = "holder_rate";
 	else if (!same_rate(&asked->pool_rate, &there->pool_rate))
 		differs = "pool_rate";
+	else if (asked->pass_over != there->pass_over)
+		differs = "pass_over";
+	else if (!same_interval(asked->offer_ttl, there->offer_ttl))
+		differs = "offer_ttl";
+	else if (!same_interval(asked->notify_every, there->notify_every))
+		differs = "notify_every";
 	if (differs != NULL)
 		ereport(
 			ERROR,
@@ -369,4 +413,15 @@ rate_values(const RsvRule *rule, Datum *values, char *nulls)
 	values[0] = Int32GetDatum(rule->burst);
 	values[1] = IntervalPGetDatum(rule->period);
 	nulls[0] = nulls[1] = rule->burst == 0 ? 'n' : ' ';
+}
+
+/* The columns of the rules of the waiting line. */
+static void
+line_values(const RsvPool *pool, Datum *values, char *nulls)
+{
+	values[0] = BoolGetDatum(pool->pass_over);
+	values[1] = IntervalPGetDatum(pool->offer_ttl);
+	values[2] = IntervalPGetDatum(pool->notify_every);
+	nulls[1] = pool->offer_ttl == NULL ? 'n' : ' ';
+	nulls[2] = pool->notify_every == NULL ? 'n' : ' ';
 }

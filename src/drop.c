@@ -3,7 +3,7 @@
  *	  Dropping a pool, beside a running sale.
  *
  * Invariant: a pool that is dropped has no free unit, no stock and no hold; its
- * claims stay as history.
+ * claims and tickets stay as history, and nobody waits for it.
  *
  * Claims read the pool's row without locking it, so marking it as dropped keeps
  * nobody out. What does is taking every free unit and settling every hold: the
@@ -99,6 +99,7 @@ drop_attempt(void *argument)
 		CHECK_FOR_INTERRUPTS();
 		settle(values);
 		rsv_plan_run(RSV_PLAN_UNITS_DELETE, values, NULL);
+		rsv_plan_run(RSV_PLAN_TICKETS_DROP, values, NULL);
 	} while (rsv_plan_run(RSV_PLAN_POOL_REST, values, NULL) > 0);
 	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
 }

@@ -45,6 +45,8 @@ rsv_hold_items(RsvHold *hold)
 {
 	lock_limits(hold);
 	hold->now = GetCurrentTimestamp();
+	for (int i = 0; i < hold->nitems; i++)
+		(void) rsv_line_look(&hold->items[i].pool, hold->now);
 	for (;;)
 	{
 		Probe probe = {.deadline = hold->deadline};
@@ -65,8 +67,7 @@ rsv_hold_items(RsvHold *hold)
 
 		if (item->reason == NULL || item->available >= 0 || item->pool.open)
 			continue;
-		item->available = item->pool.counted ? rsv_slot_available(&item->pool, hold->now)
-											 : rsv_supply_count(&item->pool, hold->now);
+		item->available = rsv_pass_count(&item->pool, hold->now);
 	}
 	return false;
 }
@@ -154,8 +155,7 @@ take_numbered(RsvHold *hold, RsvItem *item)
 
 	for (int32 i = 0; i < item->named; i++)
 	{
-		RsvSupply supply =
-			rsv_supply_take_unit(&item->pool, item->numbers[i], &hold->now, hold->now);
+		RsvSupply supply = rsv_pass_take_unit(&item->pool, item->numbers[i], &hold->now, hold->now);
 
 		if (supply != RSV_TAKEN)
 			return short_of(item, supply, "taken", -1);
@@ -164,8 +164,8 @@ take_numbered(RsvHold *hold, RsvItem *item)
 	if (rest > 0)
 	{
 		int64 available;
-		RsvSupply supply = rsv_supply_take(&item->pool, rest, &hold->now, hold->now,
-										   numbers + item->named, &available, true);
+		RsvSupply supply = rsv_pass_take(&item->pool, rest, &hold->now, hold->now,
+										 numbers + item->named, &available, true);
 
 		if (supply != RSV_TAKEN)
 			return short_of(item, supply, "sold_out", available + item->named);
@@ -190,8 +190,8 @@ take_counted(RsvHold *hold, RsvItem *item)
 {
 	RsvClaim *claim = palloc0(sizeof(RsvClaim));
 	int64 available = 0;
-	RsvSupply supply = rsv_draw(&item->pool, item->quantity, RSV_DRAW_TENTATIVE, &hold->now,
-								hold->now, &available);
+	RsvSupply supply = rsv_pass_draw(&item->pool, item->quantity, RSV_DRAW_TENTATIVE, &hold->now,
+									 hold->now, &available);
 
 	if (supply != RSV_TAKEN)
 		return short_of(item, supply, "insufficient", available);

@@ -37,13 +37,15 @@ typedef struct IndexName
 } IndexName;
 
 static RsvTableInfo tables[] = {
-	[RSV_POOL] = {"pool", 20},
+	[RSV_POOL] = {"pool", 24},
 	[RSV_ERA] = {"era", 1},
 	[RSV_AVAILABLE] = {"available", 2},
 	[RSV_UNIT] = {"unit", 4},
 	[RSV_STOCK] = {"stock", 4},
 	[RSV_CLAIM] = {"claim", 16},
 	[RSV_ARCHIVE] = {"claim_archive", 16},
+	[RSV_TICKET] = {"ticket", 10},
+	[RSV_LINE_BLOCK] = {"line_block", 5},
 	[RSV_REQUEST] = {"request", 6},
 	[RSV_RATE] = {"rate", 5},
 	[RSV_OPERATION] = {"operation", 5},
@@ -67,6 +69,10 @@ static IndexName indexes[] = {
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
 	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
 	[RSV_ARCHIVE_LIVE] = {"claim_archive_live", RSV_ARCHIVE},
+	[RSV_TICKET_PKEY] = {"ticket_pkey", RSV_TICKET},
+	[RSV_TICKET_LINE] = {"ticket_line", RSV_TICKET},
+	[RSV_TICKET_HOLDER] = {"ticket_holder", RSV_TICKET},
+	[RSV_LINE_BLOCK_PLACE] = {"line_block_place", RSV_LINE_BLOCK},
 	[RSV_REQUEST_PKEY] = {"request_pkey", RSV_REQUEST},
 	[RSV_RATE_PKEY] = {"rate_pkey", RSV_RATE},
 	[RSV_OPERATION_PKEY] = {"operation_pkey", RSV_OPERATION},

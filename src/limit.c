@@ -61,7 +61,10 @@ compare_places(const void *a, const void *b, void *holder)
 	return (left > right) - (left < right);
 }
 
-/* Counts the holder's live units, and lists the live holds among them. */
+/*
+ * Counts the holder's live units and what the holder waits for, and lists the live
+ * holds.
+ */
 int64
 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, List **holds)
 {
@@ -88,6 +91,8 @@ rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, Lis
 			*holds = lappend(*holds, claim);
 	}
 	rsv_scan_end(&scan);
+	if (pg_add_s64_overflow(units, rsv_ticket_wanted(pool, holder, as_of), &units))
+		units = PG_INT64_MAX;
 	rsv_store_forget(as_of);
 	return units;
 }

@@ -285,8 +285,8 @@ assign(Row *row)
 			rsv_holder_name(&row->numbering->holder, row->data->tg_relation, row->tuple);
 		return;
 	}
-	row->numbered = rsv_supply_take(&pool, 1, &now, rsv_wait_deadline(NULL, now), &row->number,
-									&available, false) == RSV_TAKEN;
+	row->numbered = rsv_pass_take(&pool, 1, &now, rsv_wait_deadline(NULL, now), &row->number,
+								  &available, false) == RSV_TAKEN;
 	if (row->numbered)
 		make_claim(row, &pool, now);
 }

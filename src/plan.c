@@ -29,12 +29,15 @@ static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 		{
 			.text = "INSERT INTO reservation.pool"
 					" (pool, kind, capacity, first_number, hold_ttl, per_holder, floor, ceiling,"
-					" opens_at, closes_at, holder_rate, holder_period, pool_rate, pool_period)"
-					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+					" opens_at, closes_at, holder_rate, holder_period, pool_rate, pool_period,"
+					" pass_over, offer_ttl, notify_every)"
+					" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
+					" $15, $16, $17)"
 					" ON CONFLICT (pool) WHERE dropped_at IS NULL DO NOTHING"
 					" RETURNING pool_id",
 			.types = {TEXTOID, TEXTOID, INT8OID, INT4OID, INTERVALOID, INT4OID, INT8OID, INT8OID,
-					  TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, INT4OID, INTERVALOID},
+					  TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, INTERVALOID, INT4OID, INTERVALOID,
+					  BOOLOID, INTERVALOID, INTERVALOID},
 		},
 	[RSV_PLAN_POOL_LOCK] =
 		{
@@ -49,11 +52,13 @@ static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 					" opens_at = coalesce($4, opens_at), closes_at = coalesce($5, closes_at),"
 					" paused = coalesce($6, paused), floor = coalesce($7, floor),"
 					" ceiling = coalesce($8, ceiling),"
-					" holder_rate = $9, holder_period = $10, pool_rate = $11, pool_period = $12"
+					" holder_rate = $9, holder_period = $10, pool_rate = $11, pool_period = $12,"
+					" pass_over = $13, offer_ttl = $14, notify_every = $15"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1",
 			.types = {INT4OID, INTERVALOID, INT4OID, TIMESTAMPTZOID,
 					  TIMESTAMPTZOID, /* the window */
-					  BOOLOID, INT8OID, INT8OID, INT4OID, INTERVALOID, INT4OID, INTERVALOID},
+					  BOOLOID, INT8OID, INT8OID, INT4OID, INTERVALOID, INT4OID, INTERVALOID,
+					  BOOLOID, INTERVALOID, INTERVALOID},
 		},
 	[RSV_PLAN_CLAIMS_LIMIT] =
 		{
@@ -162,6 +167,21 @@ static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 					" OR (state OPERATOR(pg_catalog.=) 'held'"
 					" AND expires_at OPERATOR(pg_catalog.>) $2))"
 					" LIMIT 1",
+			.types = {INT4OID, TIMESTAMPTZOID},
+		},
+	[RSV_PLAN_TICKETS_LAST] =
+		{
+			.text = "SELECT pg_catalog.max(number) FROM reservation.ticket"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1",
+			.types = {INT4OID},
+		},
+	[RSV_PLAN_TICKETS_DROP] =
+		{
+			.text = "WITH counted AS ("
+					" DELETE FROM reservation.line_block WHERE pool_id OPERATOR(pg_catalog.=) $1)"
+					" UPDATE reservation.ticket SET state = 'left', settled_at = $2"
+					" WHERE pool_id OPERATOR(pg_catalog.=) $1"
+					" AND state OPERATOR(pg_catalog.=) 'waiting'",
 			.types = {INT4OID, TIMESTAMPTZOID},
 		},
 	[RSV_PLAN_STOCK_INSERT] =

@@ -9,7 +9,7 @@
 
 #include "reservation.h"
 
-#define RSV_PLAN_ARGUMENTS_MAX 14
+#define RSV_PLAN_ARGUMENTS_MAX 17
 
 typedef struct RsvPlanInfo
 {

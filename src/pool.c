@@ -48,6 +48,10 @@ enum
 	POOL_HOLDER_PERIOD,
 	POOL_POOL_RATE,
 	POOL_POOL_PERIOD,
+	POOL_LINED,
+	POOL_PASS_OVER,
+	POOL_OFFER_TTL,
+	POOL_NOTIFY_EVERY,
 	POOL_COLUMNS
 };
 
@@ -67,6 +71,7 @@ static ItemPointer place_of(const void *key, Size size);
 static bool pool_from_place(ItemPointer place, RsvPool *pool);
 static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
+static Interval *interval_from_row(const Datum *values, const bool *nulls, int column);
 static void rule_from_row(const Datum *values, const bool *nulls, int rate, int period,
 						  RsvRule *rule);
 
@@ -122,6 +127,7 @@ rsv_add_units(PG_FUNCTION_ARGS)
 	rsv_plan_end(&session);
 	rsv_touch_freed(pool.pool_id, first, true);
 	rsv_chronicle_units(&pool, first, count);
+	rsv_line_freed(&pool, GetCurrentTimestamp());
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("added"), range[1], range[2]},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
@@ -443,11 +449,7 @@ pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
 	pool->capacity = nulls[POOL_CAPACITY] ? 0 : DatumGetInt64(values[POOL_CAPACITY]);
 	pool->first_number = DatumGetInt32(values[POOL_FIRST_NUMBER]);
 	pool->labelled = DatumGetBool(values[POOL_LABELLED]);
-	if (!nulls[POOL_HOLD_TTL])
-	{
-		pool->hold_ttl = palloc(sizeof(Interval));
-		*pool->hold_ttl = *DatumGetIntervalP(values[POOL_HOLD_TTL]);
-	}
+	pool->hold_ttl = interval_from_row(values, nulls, POOL_HOLD_TTL);
 	pool->per_holder = nulls[POOL_PER_HOLDER] ? 0 : DatumGetInt32(values[POOL_PER_HOLDER]);
 	pool->floor = DatumGetInt64(values[POOL_FLOOR]);
 	pool->has_ceiling = !nulls[POOL_CEILING];
@@ -459,6 +461,22 @@ pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
 	pool->dropped = !nulls[POOL_DROPPED_AT];
 	rule_from_row(values, nulls, POOL_HOLDER_RATE, POOL_HOLDER_PERIOD, &pool->holder_rate);
 	rule_from_row(values, nulls, POOL_POOL_RATE, POOL_POOL_PERIOD, &pool->pool_rate);
+	pool->lined = DatumGetBool(values[POOL_LINED]);
+	pool->pass_over = DatumGetBool(values[POOL_PASS_OVER]);
+	pool->offer_ttl = interval_from_row(values, nulls, POOL_OFFER_TTL);
+	pool->notify_every = interval_from_row(values, nulls, POOL_NOTIFY_EVERY);
+}
+
+static Interval *
+interval_from_row(const Datum *values, const bool *nulls, int column)
+{
+	Interval *interval;
+
+	if (nulls[column])
+		return NULL;
+	interval = palloc(sizeof(Interval));
+	*interval = *DatumGetIntervalP(values[column]);
+	return interval;
 }
 
 static void
@@ -466,7 +484,6 @@ rule_from_row(const Datum *values, const bool *nulls, int rate, int period, RsvR
 {
 	if (nulls[rate] || nulls[period])
 		return;
-	rule->period = palloc(sizeof(Interval));
-	*rule->period = *DatumGetIntervalP(values[period]);
+	rule->period = interval_from_row(values, nulls, period);
 	rsv_rate_set(rule, DatumGetInt32(values[rate]), rule->period, "the period of a rate");
 }

@@ -30,7 +30,8 @@ typedef enum Kind
 {
 	OF_APPLICATION,
 	OF_HOLDER,
-	OF_POOL
+	OF_POOL,
+	OF_ANNOUNCEMENT
 } Kind;
 
 /* All that tells one limit from another, before its key. No padding: it is hashed. */
@@ -144,6 +145,17 @@ rsv_rate_refusal(const RsvPool *pool, const text *holder, TimestampTz deadline,
 	rsv_gcra_read(refused, &verdict);
 	*retry_after = interval_of(verdict.retry_after_us);
 	return "rate_limited";
+}
+
+/* May offers of this pool be announced now? Nobody waits to find out. */
+bool
+rsv_rate_announces(const RsvPool *pool)
+{
+	RsvSpend spend = {.spending = RSV_SPEND, .cost = 1};
+
+	rsv_rate_set(&spend.rule, 1, pool->notify_every, "notify_every");
+	return spend_on(&spend, OF_ANNOUNCEMENT, pool, pool->name, GetCurrentTimestamp()) &&
+		spend.admitted;
 }
 
 static int64

@@ -22,6 +22,7 @@ _PG_init(void)
 	rsv_arrival_init();
 	rsv_holder_init();
 	rsv_basket_init();
+	rsv_announce_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		rsv_marks_init();

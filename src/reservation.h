@@ -68,8 +68,12 @@ typedef struct RsvPool
 	TimestampTz closes_at; /* DT_NOEND if none */
 	bool paused;
 	bool dropped;
-	RsvRule holder_rate; /* claims of one holder */
-	RsvRule pool_rate;   /* claims of all */
+	RsvRule holder_rate;    /* claims of one holder */
+	RsvRule pool_rate;      /* claims of all */
+	bool lined;             /* somebody has stood in line */
+	bool pass_over;         /* who wants too much does not block smaller ones behind */
+	Interval *offer_ttl;    /* NULL: hold_ttl */
+	Interval *notify_every; /* NULL: never */
 } RsvPool;
 
 typedef enum RsvState
@@ -110,6 +114,30 @@ typedef struct RsvClaim
 	bool by_holder;   /* its holder can find it: counts for a limit, or a trigger made it */
 	bool archived;    /* tid is of the archive: bring it back before changing it */
 } RsvClaim;
+
+typedef enum RsvTicketState
+{
+	RSV_TICKET_WAITING,
+	RSV_TICKET_OFFERED,
+	RSV_TICKET_LEFT,
+	RSV_TICKET_ENDED
+} RsvTicketState;
+
+/* One row of reservation.ticket; tid says which version of it. */
+typedef struct RsvTicket
+{
+	ItemPointerData tid;
+	pg_uuid_t ticket_id;
+	TimestampTz joined_at;
+	TimestampTz settled_at; /* meaningful unless it waits */
+	int64 number;
+	int64 quantity;
+	int32 pool_id;
+	int32 priority;
+	RsvTicketState state;
+	text *holder;
+	ArrayType *claim_ids; /* NULL: nothing was offered */
+} RsvTicket;
 
 /* A call that is a whole query. */
 typedef struct RsvCall RsvCall;
@@ -287,6 +315,8 @@ typedef enum RsvTable
 	RSV_STOCK,
 	RSV_CLAIM,
 	RSV_ARCHIVE,
+	RSV_TICKET,
+	RSV_LINE_BLOCK,
 	RSV_REQUEST,
 	RSV_RATE,
 	RSV_OPERATION,
@@ -311,6 +341,10 @@ typedef enum RsvIndex
 	RSV_CLAIM_EXPIRY,
 	RSV_CLAIM_HOLDER,
 	RSV_ARCHIVE_LIVE,
+	RSV_TICKET_PKEY,
+	RSV_TICKET_LINE,
+	RSV_TICKET_HOLDER,
+	RSV_LINE_BLOCK_PLACE,
 	RSV_REQUEST_PKEY,
 	RSV_RATE_PKEY,
 	RSV_OPERATION_PKEY,
@@ -399,6 +433,8 @@ typedef enum RsvPlan
 	RSV_PLAN_CLAIMS_SETTLE,
 	RSV_PLAN_CLAIMS_LIVE,
 	RSV_PLAN_CLAIMS_LIMIT,
+	RSV_PLAN_TICKETS_LAST,
+	RSV_PLAN_TICKETS_DROP,
 	RSV_PLAN_STOCK_INSERT,
 	RSV_PLAN_CART_ADD,
 	RSV_PLAN_CART_SET,
@@ -458,7 +494,8 @@ typedef enum RsvLockSpace
 	RSV_LOCK_CART,
 	RSV_LOCK_PAYMENT,
 	RSV_LOCK_ORDER,
-	RSV_LOCK_WORKER
+	RSV_LOCK_WORKER,
+	RSV_LOCK_TICKET
 } RsvLockSpace;
 
 extern void rsv_lock(RsvLockSpace space, int32 pool_id, const text *name);
@@ -491,6 +528,7 @@ extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 extern void rsv_sequence_make(const RsvPool *pool);
 extern void rsv_sequence_drop(const RsvPool *pool);
 extern int64 rsv_sequence_next(const RsvPool *pool);
+extern int64 rsv_sequence_next_ticket(const RsvPool *pool);
 extern bool rsv_sequence_pass(const RsvPool *pool, int32 number);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
@@ -663,6 +701,7 @@ extern bool rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as
 extern bool rsv_supply_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline,
 							TimestampTz *now);
 extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
+extern int64 rsv_supply_count_to(const RsvPool *pool, TimestampTz now, int64 enough);
 
 /* slot.c: what a counted pool has left, in slots */
 
@@ -747,12 +786,96 @@ extern void rsv_cell_init(void);
 
 /* rate.c: how often */
 extern void rsv_rate_set(RsvRule *rule, int32 burst, Interval *period, const char *what);
+extern bool rsv_rate_announces(const RsvPool *pool);
 extern const char *rsv_rate_refusal(const RsvPool *pool, const text *holder, TimestampTz deadline,
 									Interval **retry_after);
 
 /* admission.c: whether a holder may claim now */
 extern const char *rsv_admission(const RsvPool *pool, const text *holder, TimestampTz deadline,
 								 TimestampTz *now, Interval **retry_after);
+
+/* ticket.c: rows of reservation.ticket */
+extern void rsv_ticket_from_scan(RsvScan *scan, RsvTicket *ticket);
+extern bool rsv_ticket_read(const pg_uuid_t *ticket_id, Snapshot as_of, RsvTicket *ticket);
+extern bool rsv_ticket_of_holder(const RsvPool *pool, const text *holder, Snapshot as_of,
+								 RsvTicket *ticket, RsvInFlight *in_flight);
+extern void rsv_ticket_insert(RsvTicket *ticket);
+extern RsvWrite rsv_ticket_change(RsvTicket *ticket, RsvTicketState state, TimestampTz now,
+								  bool wait);
+extern int rsv_ticket_claims(const RsvTicket *ticket, pg_uuid_t **claim_ids);
+extern int64 rsv_ticket_wanted(const RsvPool *pool, const text *holder, Snapshot as_of);
+extern bool rsv_ticket_waits(int32 pool_id);
+
+/* place.c: where a ticket stands */
+#define RSV_BLOCK_TICKETS 1000
+typedef struct RsvDeparture
+{
+	int64 block;
+	int32 priority;
+	int64 tickets; /* that wait no more; below zero: that wait now */
+} RsvDeparture;
+
+extern int64 rsv_place(const RsvTicket *ticket, Snapshot as_of);
+extern int64 rsv_place_joined(const RsvTicket *ticket);
+extern void rsv_place_changed(int32 pool_id, const RsvDeparture *departure);
+
+/* serve.c: dealing out what is free to those who wait */
+typedef struct RsvLot
+{
+	pg_uuid_t ticket_id;
+	ItemPointerData tid;
+} RsvLot;
+
+/* One dealing out: what to do, then what happened. */
+typedef struct RsvServing
+{
+	const RsvPool *pool;
+	TimestampTz now;
+	TimestampTz deadline; /* until when it may wait for units in flight */
+	int32 max;            /* tickets */
+	RsvLot *lots;         /* in this order; NULL: in the order of the line */
+	int32 nlots;
+	RsvAnswer *answer; /* NULL: nobody wants to know */
+
+	int32 served;        /* tickets */
+	bool over;           /* nothing is left, or the next must not be passed over */
+	RsvInFlight joining; /* who is just joining */
+
+	TimestampTz expires_at; /* of the offers */
+	int32 *numbers;         /* units in hand, taken and not given yet */
+	int32 nnumbers;
+	int32 room;
+	int32 batch;      /* how many to take at once, next time */
+	int64 quantity;   /* of a counted pool, in hand */
+	int32 passed;     /* tickets that wanted too much */
+	List *departures; /* RsvDeparture */
+	MemoryContext row;
+	MemoryContext keep;
+} RsvServing;
+
+extern void rsv_serve(RsvServing *serving);
+extern int32 rsv_line_look(const RsvPool *pool, TimestampTz now);
+extern void rsv_line_freed(const RsvPool *pool, TimestampTz now);
+extern void rsv_line_sweep(int32 *pool_id, int32 pools);
+
+/* lottery.c: an order that everybody can recompute */
+extern RsvLot *rsv_lottery_draw(const RsvPool *pool, const text *seed, int32 *nlots);
+
+/* passer.c: claiming past the waiting line */
+extern RsvSupply rsv_pass_take(const RsvPool *pool, int32 count, TimestampTz *now,
+							   TimestampTz deadline, int32 *numbers, int64 *available,
+							   bool tentative);
+extern RsvSupply rsv_pass_take_unit(const RsvPool *pool, int32 number, TimestampTz *now,
+									TimestampTz deadline);
+extern RsvSupply rsv_pass_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
+							   TimestampTz deadline, int64 *available);
+extern bool rsv_pass_barred(const RsvPool *pool, TimestampTz now);
+extern void rsv_pass_mark(RsvPool *pool);
+extern int64 rsv_pass_count(const RsvPool *pool, TimestampTz now);
+
+/* announce.c: telling those who listen that offers were made */
+extern void rsv_announce_init(void);
+extern void rsv_announce(const RsvPool *pool);
 
 /* request.c: idempotency keys */
 typedef struct RsvRequest

@@ -4,8 +4,9 @@
  *	  used twice and nobody waits for one.
  *
  * Only an open edition needs its sequence from the start; a limited edition
- * gets one when add_units is first called. The units themselves are rows, so
- * the sequence is derived: if it is missing (after a restore, because pg_dump
+ * gets one when add_units is first called, and a second one, for tickets, with
+ * the first in its waiting line. Units and tickets are rows, so a sequence is
+ * derived: if it is missing (after a restore, because pg_dump
  * leaves it out as a member of the extension) it is made again above the
  * highest number there is.
  *
@@ -30,10 +31,16 @@
 
 #include "reservation.h"
 
+static void make(const RsvPool *pool, const char *name, int64 first, const char *comment);
+static void drop(const char *name);
 static void lock_making(const RsvPool *pool);
 static char *sequence_name(const RsvPool *pool);
+static char *ticket_name(const RsvPool *pool);
+static Oid find(const char *name);
 static Oid sequence_find(const RsvPool *pool);
 static Oid sequence_need(const RsvPool *pool);
+static Oid need(const RsvPool *pool, const char *name, void (*maker)(const RsvPool *));
+static void make_tickets(const RsvPool *pool);
 static int64 last_value(Oid sequence);
 static int64 last_number(const RsvPool *pool);
 
@@ -42,8 +49,6 @@ void
 rsv_sequence_make(const RsvPool *pool)
 {
 	RsvPlanSession session;
-	ObjectAddress sequence;
-	ObjectAddress extension;
 	RsvPool now;
 	int64 first;
 
@@ -59,26 +64,44 @@ rsv_sequence_make(const RsvPool *pool)
 	first = Max(first, pool->first_number);
 	if (pool->open)
 		first = Max(first, rsv_numbered_last(pool) + 1);
-	rsv_plan_command(psprintf("CREATE SEQUENCE %s.%s MINVALUE 0 START " INT64_FORMAT, RSV_SCHEMA,
-							  sequence_name(pool), first));
-	rsv_plan_command(psprintf("COMMENT ON SEQUENCE %s.%s IS 'numbers of new units of a pool'",
-							  RSV_SCHEMA, sequence_name(pool)));
+	rsv_plan_end(&session);
+	make(pool, sequence_name(pool), first, "numbers of new units of a pool");
+}
+
+static void
+make(const RsvPool *pool, const char *name, int64 first, const char *comment)
+{
+	RsvPlanSession session;
+	ObjectAddress sequence;
+	ObjectAddress extension;
+
+	rsv_plan_begin(&session);
+	rsv_plan_command(
+		psprintf("CREATE SEQUENCE %s.%s MINVALUE 0 START " INT64_FORMAT, RSV_SCHEMA, name, first));
+	rsv_plan_command(psprintf("COMMENT ON SEQUENCE %s.%s IS '%s'", RSV_SCHEMA, name, comment));
 	rsv_plan_end(&session);
 	CommandCounterIncrement();
 
-	ObjectAddressSet(sequence, RelationRelationId, sequence_find(pool));
+	ObjectAddressSet(sequence, RelationRelationId, find(name));
 	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("reservation", false));
 	recordDependencyOn(&sequence, &extension, DEPENDENCY_EXTENSION);
 }
 
-/* Drops it, once every transaction that has drawn from it has ended. */
+/* Drops what the pool has, once every transaction that has drawn from it has ended. */
 void
 rsv_sequence_drop(const RsvPool *pool)
 {
+	lock_making(pool);
+	drop(sequence_name(pool));
+	drop(ticket_name(pool));
+}
+
+static void
+drop(const char *name)
+{
 	ObjectAddress sequence;
 
-	lock_making(pool);
-	ObjectAddressSet(sequence, RelationRelationId, sequence_find(pool));
+	ObjectAddressSet(sequence, RelationRelationId, find(name));
 	if (!OidIsValid(sequence.objectId))
 		return;
 	deleteDependencyRecordsForClass(RelationRelationId, sequence.objectId, ExtensionRelationId,
@@ -123,6 +146,36 @@ rsv_sequence_pass(const RsvPool *pool, int32 number)
 	return behind;
 }
 
+/* The next number of a ticket in the pool's waiting line. Never given to anyone else. */
+int64
+rsv_sequence_next_ticket(const RsvPool *pool)
+{
+	return nextval_internal(need(pool, ticket_name(pool), make_tickets), false);
+}
+
+/* Makes the sequence of a pool's tickets, above those that there are, unless it is there. */
+static void
+make_tickets(const RsvPool *pool)
+{
+	Datum pool_id = Int32GetDatum(pool->pool_id);
+	RsvPlanSession session;
+	RsvPool now;
+	Datum last;
+	bool isnull;
+
+	lock_making(pool);
+	rsv_pool_read(pool->pool_id, &now);
+	if (now.dropped)
+		rsv_pool_refuse_unknown(pool->name);
+	if (OidIsValid(find(ticket_name(pool))))
+		return;
+	rsv_plan_begin(&session);
+	rsv_plan_run(RSV_PLAN_TICKETS_LAST, &pool_id, NULL);
+	last = rsv_plan_value(1, &isnull);
+	rsv_plan_end(&session);
+	make(pool, ticket_name(pool), isnull ? 1 : DatumGetInt64(last) + 1, "numbers of tickets");
+}
+
 /* Takes count numbers in a row and returns the first. The caller has the pool's row locked. */
 int32
 rsv_sequence_take(const RsvPool *pool, int32 count)
@@ -155,6 +208,12 @@ sequence_name(const RsvPool *pool)
 	return psprintf("pool_%d_number", pool->pool_id);
 }
 
+static char *
+ticket_name(const RsvPool *pool)
+{
+	return psprintf("pool_%d_ticket", pool->pool_id);
+}
+
 /* While it is made or dropped, nobody else makes it. */
 static void
 lock_making(const RsvPool *pool)
@@ -164,26 +223,38 @@ lock_making(const RsvPool *pool)
 }
 
 static Oid
-sequence_find(const RsvPool *pool)
+find(const char *name)
 {
-	return get_relname_relid(sequence_name(pool), get_namespace_oid(RSV_SCHEMA, false));
+	return get_relname_relid(name, get_namespace_oid(RSV_SCHEMA, false));
 }
 
-/* Finds the sequence, or makes it; it is not dropped before we have ended. */
+static Oid
+sequence_find(const RsvPool *pool)
+{
+	return find(sequence_name(pool));
+}
+
 static Oid
 sequence_need(const RsvPool *pool)
 {
+	return need(pool, sequence_name(pool), rsv_sequence_make);
+}
+
+/* Finds a sequence, or makes it; it is not dropped before we have ended. */
+static Oid
+need(const RsvPool *pool, const char *name, void (*maker)(const RsvPool *))
+{
 	for (;;)
 	{
-		Oid sequence = sequence_find(pool);
+		Oid sequence = find(name);
 
 		if (!OidIsValid(sequence))
 		{
-			rsv_sequence_make(pool);
+			maker(pool);
 			continue;
 		}
 		LockRelationOid(sequence, RowExclusiveLock);
-		if (sequence_find(pool) == sequence)
+		if (find(name) == sequence)
 			return sequence;
 		UnlockRelationOid(sequence, RowExclusiveLock);
 	}

@@ -133,8 +133,9 @@ rsv_finalize(PG_FUNCTION_ARGS)
 /*
  * sweep(max integer) -> (status, lapsed)
  *
- * Gives back up to max units whose hold is over, of all pools. Nothing depends
- * on it: a lapsed unit is free for anyone at once. It keeps the books short.
+ * Gives back up to max units whose hold is over, of all pools, and offers what is
+ * free to those who wait. Nothing depends on it: a lapsed unit is free for anyone
+ * at once, and any call serves the line of its pool. It keeps the books short.
  */
 PG_FUNCTION_INFO_V1(rsv_sweep);
 Datum
@@ -151,6 +152,8 @@ rsv_sweep(PG_FUNCTION_ARGS)
 	lapsed = rsv_sweep_holds(&pool_id, PG_INT32_MAX, max);
 	pool_id = 0;
 	rsv_sweep_slots(&pool_id, max);
+	pool_id = 0;
+	rsv_line_sweep(&pool_id, max);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)},
 				   (bool[]) {false, false});
 	return (Datum) 0;
@@ -230,7 +233,10 @@ rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry)
 	{
 		rsv_pool_read(claim->pool_id, &pool);
 		if (!pool.dropped)
+		{
 			rsv_claim_free(claim, entry->change);
+			rsv_line_freed(&pool, entry->at);
+		}
 	}
 	return true;
 }
@@ -336,10 +342,11 @@ may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampT
 		rsv_limit_holdings(pool, claim->holder, *now, &holds) > pool->per_holder - wanted)
 		return false;
 	if (claim->state == RSV_HELD)
-		return true;
+		return !rsv_pass_barred(pool, *now);
 
-	supply = claim->numbered ? rsv_supply_take_unit(pool, claim->number, now, deadline)
-							 : rsv_draw(pool, wanted, RSV_DRAW_CLAIM, now, deadline, &available);
+	supply = claim->numbered
+		? rsv_pass_take_unit(pool, claim->number, now, deadline)
+		: rsv_pass_draw(pool, wanted, RSV_DRAW_CLAIM, now, deadline, &available);
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
 	*taken_again = supply == RSV_TAKEN;
@@ -442,6 +449,14 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 	}
 	rsv_scan_end(&scan);
 	MemoryContextDelete(row);
+	if (lapsed > 0)
+	{
+		RsvPool pool;
+
+		rsv_pool_read(pool_id, &pool);
+		if (!pool.dropped)
+			(void) rsv_line_look(&pool, now);
+	}
 	return lapsed;
 }
 

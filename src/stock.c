@@ -3,7 +3,7 @@
  *	  Taking from counted pools: take, and charge, which also finalizes.
  *
  * Order of the checks, for both: arguments; the first answer of this request
- * id; window and pause; rate limits; per_holder; stock. Whoever is refused gets
+ * id; window and pause; rate limits; per_holder; the waiting line; stock. Whoever is refused gets
  * a row that says why, never an error, and nothing was taken.
  *
  * Locks: the request id and the (pool, holder) of a limited pool by hash
@@ -172,7 +172,7 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 {
 	int64 available = 0;
 	RsvSupply supply =
-		rsv_draw(pool, order->quantity, RSV_DRAW_CLAIM, &order->now, deadline, &available);
+		rsv_pass_draw(pool, order->quantity, RSV_DRAW_CLAIM, &order->now, deadline, &available);
 	RsvClaim claim = {
 		.claimed_at = order->now,
 		.finalized_at = order->now,
@@ -207,13 +207,13 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 	Datum values[ANSWER_COLUMNS] = {0};
 	bool nulls[ANSWER_COLUMNS];
 
-	if (available < 0)
-		available = rsv_slot_available(pool, order->now);
 	if (order->charge)
 	{
-		answer_charge(order, status, pool, NULL, available, answer);
+		answer_charge(order, status, pool, NULL, rsv_slot_available(pool, order->now), answer);
 		return;
 	}
+	if (available < 0)
+		available = rsv_pass_count(pool, order->now);
 	memset(nulls, true, sizeof(nulls));
 	values[ANSWER_STATUS] = CStringGetTextDatum(status);
 	nulls[ANSWER_STATUS] = false;

@@ -33,7 +33,7 @@
 #include "layout.h"
 
 /* Conditions that a scan can have */
-#define RSV_KEYS_MAX 3
+#define RSV_KEYS_MAX 4
 
 static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static void look_at_block(RsvScan *scan, RsvSpot *spots, BlockNumber *blocks, bool *there,

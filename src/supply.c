@@ -178,15 +178,23 @@ rsv_supply_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz d
 int64
 rsv_supply_count(const RsvPool *pool, TimestampTz now)
 {
-	Snapshot as_of;
 	int64 count;
 
 	if (rsv_hint_count(pool->pool_id, now, &count))
 		return count;
-	as_of = rsv_store_now();
-	count = count_as_of(pool, now, as_of, PG_INT64_MAX);
-	rsv_store_forget(as_of);
+	count = rsv_supply_count_to(pool, now, PG_INT64_MAX);
 	rsv_hint_counted(pool->pool_id, now, count);
+	return count;
+}
+
+/* The same, exactly, but counts no further than enough. */
+int64
+rsv_supply_count_to(const RsvPool *pool, TimestampTz now, int64 enough)
+{
+	Snapshot as_of = rsv_store_now();
+	int64 count = count_as_of(pool, now, as_of, enough);
+
+	rsv_store_forget(as_of);
 	return count;
 }
 

@@ -1,7 +1,7 @@
 /*
  * worker.c
- *	  One visit to one database: ends lapsed holds, puts slots together, forgets old
- *	  answers. The launcher sends it (launcher.c).
+ *	  One visit to one database: ends lapsed holds, serves waiting lines, puts slots
+ *	  together, forgets old answers. The launcher sends it (launcher.c).
  *
  * Invariant: whatever happens to it, what is committed is right, because it calls
  * what everybody calls. Each batch is bounded and a transaction of its own.
@@ -44,6 +44,7 @@
 typedef enum Chore
 {
 	CHORE_LAPSES,
+	CHORE_LINES,
 	CHORE_SLOTS,
 	CHORE_RETENTION,
 	CHORES
@@ -51,6 +52,7 @@ typedef enum Chore
 
 static const char *const chore_names[CHORES] = {
 	[CHORE_LAPSES] = "ending holds whose time is over",
+	[CHORE_LINES] = "offering what is free to waiting lines",
 	[CHORE_SLOTS] = "putting slots together",
 	[CHORE_RETENTION] = "forgetting answers older than reservation.request_retention",
 };
@@ -186,6 +188,9 @@ do_chore(Chore chore, int32 *pool_id, RsvRetention *retention)
 	{
 		case CHORE_LAPSES:
 			(void) rsv_sweep_holds(pool_id, RSV_HOLDS_MAX, RSV_HOLDS_MAX);
+			return *pool_id < RSV_SWEPT;
+		case CHORE_LINES:
+			rsv_line_sweep(pool_id, 1);
 			return *pool_id < RSV_SWEPT;
 		case CHORE_SLOTS:
 			rsv_sweep_slots(pool_id, RSV_SLOTS_MAX);

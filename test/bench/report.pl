@@ -96,6 +96,7 @@ sub ratios
 {
 	my ($measure, $ours, $theirs, $clients) = @_;
 	return of($clients, $ours, 'seconds') if $measure eq 'seconds';
+	return of($clients, $ours, 'per_second') if $measure eq 'work';
 	my $column = $measure eq 'p99' ? 'p99_ms' : 'per_second';
 	my ($above, $below) = map { $slice{$clients}{$_} // [] } ($ours, $theirs);
 	($above, $below) = ($below, $above) if $measure eq 'cost';
@@ -107,7 +108,7 @@ printf "\n%-48s %8s %8s %8s %9s\n", 'aim', 'median', 'lowest', 'highest', 'wante
 foreach (rows_of($aims))
 {
 	my ($measure, $ours, $theirs, $clients, $sign, $wanted) = split;
-	my $name = $measure eq 'seconds' ? $ours : "$ours / $theirs";
+	my $name = $theirs eq '-' ? $ours : "$ours / $theirs";
 	my @ratios = ratios($measure, $ours, $theirs, $clients);
 	printf '%-48s ', "$measure $name, $clients client" . ($clients > 1 && 's');
 	print "not measured\n" and next unless @ratios;

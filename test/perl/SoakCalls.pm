@@ -326,6 +326,19 @@ my @calls = (
 			  . "SELECT FROM $claim;\nPREPARE TRANSACTION '$id';\nCOMMIT PREPARED '$id';\n"
 			  . rows($claim) };
 	},
+	line => 6 => sub {
+		my ($s, $d, $id, $holder) = @_;
+		my $tickets = "reservation.tickets t WHERE pool = 'queue' AND state IN ('waiting', 'offered')";
+		my $place = 1 + $d->(5);
+		return { sql => one($d, rows("reservation.join_line('queue', '$id', $place, $place)"),
+			rows("reservation.join_line('queue', 'holder " . $d->(30) . "')"),
+			rows("reservation.serve_line('queue', 3)"),
+			rows("reservation.claim_next('queue', '$id')"),
+			"SELECT FROM (SELECT ticket_id FROM $tickets LIMIT $place) t, reservation.line_position(ticket_id);\n",
+			"SELECT FROM (SELECT ticket_id FROM $tickets LIMIT 1) t, reservation.leave_line(ticket_id);\n",
+			"SELECT FROM (SELECT claim_id FROM reservation.claims WHERE pool = 'queue' AND state = 'held'"
+			  . " LIMIT 1) c, reservation.release(claim_id);\n") };
+	},
 	sweep => 2 => sub { return { sql => rows('reservation.sweep(200)') }; },
 	archive => 2 => sub { return { sql => rows("reservation.archive(now() - interval '3 s', 20)") }; },
 	verify => 1 => sub { return { sql => rows('reservation.verify()') }; },

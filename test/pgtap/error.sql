@@ -103,7 +103,13 @@ INSERT INTO misuse VALUES
     ('RS001', $$claim_unit('p', 1, 'bob', request_id => 'r')$$), ('RS001', $$claim_unit('p', 3, 'ann', request_id => 'r')$$),
     ('RS001', $$claim_unit('p', 1, 'ann', '1 hour', request_id => 'r')$$),
     ('RS002', $$extend('00000000-0000-0000-0000-000000000000', '1 hour')$$), ('RS002', $$release('00000000-0000-0000-0000-000000000000')$$),
-    ('RS002', $$finalize('00000000-0000-0000-0000-000000000000')$$), ('RS002', $$refund('ffffffff-ffff-ffff-ffff-ffffffffffff')$$);
+    ('RS002', $$finalize('00000000-0000-0000-0000-000000000000')$$), ('RS002', $$refund('ffffffff-ffff-ffff-ffff-ffffffffffff')$$),
+    ('42704', $$join_line('x', 'h')$$), ('22023', $$join_line('p', '')$$), ('22023', $$join_line('p', 'h', 0)$$), ('22023', $$join_line('p', 'h', 100001)$$),
+    ('22023', $$join_line('p', 'h', priority => NULL)$$), ('RS002', $$leave_line('00000000-0000-0000-0000-000000000000')$$),
+    ('22023', $$leave_line(NULL)$$), ('RS002', $$line_position('00000000-0000-0000-0000-000000000000')$$), ('22023', $$line_position(NULL)$$),
+    ('42704', $$serve_line('x')$$), ('22023', $$serve_line('p', 0)$$), ('22023', $$serve_line('p', method => 'x')$$),
+    ('22023', $$serve_line('p', method => 'lottery')$$), ('22023', $$serve_line('p', seed => 's')$$),
+    ('22023', $$alter_pool('p', offer_ttl => '-1 s')$$), ('22023', $$alter_pool('p', notify_every => '-1 s')$$);
 
 -- message and hint as the style of the house has them
 CREATE FUNCTION pg_temp.raised(call text, OUT code text, OUT message text, OUT hint text) LANGUAGE plpgsql AS $$
@@ -127,10 +133,10 @@ FROM unnest(ARRAY[$$create_pool('x', 1)$$, $$alter_pool('p')$$, $$add_units('p',
     $$run_once('s', 'r')$$, $$save_response('s', 'r', '1')$$, $$cart_add('c', 'p')$$, $$cart_set('c', 'p', 1)$$, $$cart_merge('c', 'd')$$,
     $$checkout('c', 'h', '[{"pool": "p"}]')$$, $$checkout_cart('c', 'c', 'h')$$, $$set_payment_provider('v', 'stripe', 'x')$$,
     $$record_payment(gen_random_uuid(), 'v', 'i', 1, 'EUR', 'x', 'y')$$, $$finalize_checkout(gen_random_uuid())$$, $$cancel_checkout(gen_random_uuid())$$,
-    $$settle_refund(gen_random_uuid(), 'r')$$, $$refund(pg_temp.sale())$$, $$sweep()$$, $$rate_limit('k', 1, '1 s')$$,
+    $$settle_refund(gen_random_uuid(), 'r')$$, $$refund(pg_temp.sale())$$, $$sweep()$$, $$rate_limit('k', 1, '1 s')$$, $$join_line('p', 'h')$$, $$leave_line(gen_random_uuid())$$, $$serve_line('p')$$,
     $$grant_access(current_user::regrole, 'read')$$]) call;
 SELECT lives_ok('SELECT FROM reservation.' || call, 'read-only: ' || call)
 FROM unnest(ARRAY[$$version()$$, $$availability('{p}')$$, $$verify()$$, $$verify('p')$$, $$pool_status$$, $$units$$, $$claims$$, $$cart_lines('c')$$, $$checkouts$$,
-    $$payments$$, $$refunds_due$$]) call;
+    $$payments$$, $$refunds_due$$, $$holds$$, $$tickets$$]) call;
 SELECT * FROM finish();
 ROLLBACK;

@@ -110,7 +110,7 @@ SELECT lives_ok('CREATE EXTENSION reservation', 'the owner of the database creat
 SELECT is(pg_temp.use_all(), :'all', 'and can use everything');
 SELECT results_eq($$SELECT number FROM reservation.claim_next('open', 'ann')$$, 'VALUES (1)', 'open edition');
 SELECT lives_ok('TABLE reservation.' || t, 'the owner reads ' || t)
-FROM unnest(ARRAY['pool', 'available', 'unit', 'claim', 'request', 'log', 'stock', 'claims', 'units', 'pool_status', 'operation', 'cart_line',
+FROM unnest(ARRAY['pool', 'available', 'unit', 'claim', 'request', 'log', 'stock', 'ticket', 'line_block', 'claims', 'holds', 'tickets', 'units', 'pool_status', 'operation', 'cart_line',
     'cart_merge', 'checkout', 'payment', 'order', 'checkouts', 'payments', 'refunds_due']) t;
 
 -- but cannot change what the library relies on, nor add anything beside it

@@ -22,19 +22,19 @@ SELECT is(pg_temp.functions('rsv_none'), '{}', 'no level: no functions');
 SELECT is(pg_temp.functions('rsv_read'), '{availability,balance_at,events_since,holds_in_flight,shard_of_id,shard_of_name,stats_by_id,verify,version}', 'read: functions');
 SELECT is(pg_temp.functions('rsv_claim'), '{account_entries,assign_number,availability,balance_at,cancel_checkout,cart_add,cart_lines,cart_merge,'
     'cart_set,charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,events_since,extend,finalize,finalize_checkout,'
-    'finalize_once,holds_in_flight,rate_limit,record_payment,refund,release,run_once,save_response,settle_refund,shard_of_id,shard_of_name,'
+    'finalize_once,holds_in_flight,join_line,leave_line,line_position,rate_limit,record_payment,refund,release,run_once,save_response,settle_refund,shard_of_id,shard_of_name,'
     'stats_by_id,sweep,take,take_stock,verify,version}',
     'claim: functions');
 SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alter_pool,archive,assign_number,availability,balance_at,cancel_checkout,'
     'cart_add,cart_lines,cart_merge,cart_set,charge,charge_credit,check_version,checkout,checkout_cart,claim_next,claim_unit,create_pool,drop_pool,'
-    'events_since,extend,finalize,finalize_checkout,finalize_once,grant_access,holds_in_flight,index_events,rate_limit,record_payment,refund,release,'
-    'repair,reset_stats,run_once,save_response,set_payment_provider,settle_refund,shard_of_id,shard_of_name,stats_by_id,sweep,take,take_stock,verify,'
+    'events_since,extend,finalize,finalize_checkout,finalize_once,grant_access,holds_in_flight,index_events,join_line,leave_line,line_position,rate_limit,record_payment,refund,release,'
+    'repair,reset_stats,run_once,save_response,serve_line,set_payment_provider,settle_refund,shard_of_id,shard_of_name,stats_by_id,sweep,take,take_stock,verify,'
     'version}',
     'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{events,holds,pool_status,stats,stuck,units}', 'read: may read');
-SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,events,holds,payments,pool_status,refunds_due,stats,stuck,units}', 'claim: may read');
-SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,events,holds,payments,pool_status,refunds_due,stats,stuck,units}', 'admin: may read');
+SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,events,holds,payments,pool_status,refunds_due,stats,stuck,tickets,units}', 'claim: may read');
+SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,events,holds,payments,pool_status,refunds_due,stats,stuck,tickets,units}', 'admin: may read');
 SELECT is(pg_temp.functions('pg_monitor'), '{holds_in_flight,stats_by_id,version}', 'pg_monitor: functions');
 SELECT is(pg_temp.readable('pg_monitor'), '{holds,pool_status,stats,stuck}', 'pg_monitor: may read');
 SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v')

@@ -14,7 +14,8 @@ INSERT INTO door VALUES
     'ceiling bigint DEFAULT NULL::bigint, opens_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
     'closes_at timestamp with time zone DEFAULT NULL::timestamp with time zone, '
     'holder_rate integer DEFAULT NULL::integer, holder_period interval DEFAULT NULL::interval, '
-    'pool_rate integer DEFAULT NULL::integer, pool_period interval DEFAULT NULL::interval',
+    'pool_rate integer DEFAULT NULL::integer, pool_period interval DEFAULT NULL::interval, pass_over boolean DEFAULT false, '
+    'offer_ttl interval DEFAULT NULL::interval, notify_every interval DEFAULT NULL::interval',
     'TABLE(status text, pool text, kind text, capacity bigint)', 'v', true),
 ('alter_pool',
     'pool text, hold_ttl interval DEFAULT NULL::interval, per_holder integer DEFAULT NULL::integer, '
@@ -22,7 +23,8 @@ INSERT INTO door VALUES
     'closes_at timestamp with time zone DEFAULT NULL::timestamp with time zone, paused boolean DEFAULT NULL::boolean, '
     'floor bigint DEFAULT NULL::bigint, ceiling bigint DEFAULT NULL::bigint, '
     'holder_rate integer DEFAULT NULL::integer, holder_period interval DEFAULT NULL::interval, '
-    'pool_rate integer DEFAULT NULL::integer, pool_period interval DEFAULT NULL::interval',
+    'pool_rate integer DEFAULT NULL::integer, pool_period interval DEFAULT NULL::interval, pass_over boolean DEFAULT NULL::boolean, '
+    'offer_ttl interval DEFAULT NULL::interval, notify_every interval DEFAULT NULL::interval',
     'TABLE(status text, pool text)', 'v', true),
 ('add_units',
     'pool text, count integer DEFAULT NULL::integer, labels text[] DEFAULT NULL::text[], attributes jsonb[] DEFAULT NULL::jsonb[]',
@@ -102,6 +104,12 @@ INSERT INTO door VALUES
 ('settle_refund', 'checkout_id uuid, reference text, provider text DEFAULT NULL::text, payment_id text DEFAULT NULL::text',
     'TABLE(status text, checkout_id uuid, replayed boolean)', 'v', true),
 ('sweep', 'max integer DEFAULT 1000', 'TABLE(status text, lapsed integer)', 'v', true),
+('join_line', 'pool text, holder text, quantity bigint DEFAULT 1, priority integer DEFAULT 0, request_id text DEFAULT NULL::text',
+    'TABLE(status text, ticket_id uuid, "position" bigint, claim_id uuid, replayed boolean)', 'v', true),
+('leave_line', 'ticket_id uuid', 'TABLE(status text, ticket_id uuid)', 'v', true),
+('line_position', 'ticket_id uuid', 'TABLE(status text, "position" bigint, claim_id uuid, expires_at timestamp with time zone)', 's', false),
+('serve_line', 'pool text, max integer DEFAULT 100, method text DEFAULT ''fifo''::text, seed text DEFAULT NULL::text',
+    'TABLE(ticket_id uuid, holder text, claim_id uuid, number integer, quantity bigint, expires_at timestamp with time zone)', 'v', false),
 ('rate_limit', 'key text, burst integer, period interval, cost integer DEFAULT 1',
     'TABLE(allowed boolean, remaining integer, retry_after interval, reset_after interval)', 'v', false),
 ('verify', 'pool text DEFAULT NULL::text', 'TABLE(pool text, problem text, expected text, found text, hint text)', 'v', false),
@@ -147,7 +155,7 @@ WHERE changes;
 -- what answers with one row says so to the planner: several calls in one statement are not taken for millions of rows
 SELECT is(prorows, 1::real, name || ' is planned as one row')
 FROM door JOIN pg_proc ON proname = name AND pronamespace = 'reservation'::regnamespace
-WHERE name ~ 'checkout|cart_(add|set|merge)|once|response|payment|settle_refund|rate_limit';
+WHERE name ~ 'checkout|cart_(add|set|merge)|once|response|payment|settle_refund|rate_limit|join_line|leave_line|line_position';
 
 -- names become JSON keys
 SELECT ok(n ~ '^[a-z]+(_[a-z]+)*$', name || ': ' || n || ' is a clean name')
@@ -165,11 +173,13 @@ END
 $$;
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.create_pool(pool => 'p', capacity => 9, kind => 'numbered', first_number => 1,
     hold_ttl => '1 hour', per_holder => 9, floor => 0, ceiling => NULL, opens_at => '2020-01-01', closes_at => 'infinity',
-    holder_rate => 9, holder_period => '1 s', pool_rate => 9, pool_period => '1 s')$$),
+    holder_rate => 9, holder_period => '1 s', pool_rate => 9, pool_period => '1 s',
+    pass_over => true, offer_ttl => '1 hour', notify_every => '1 s')$$),
     'status,pool,kind,capacity', 'create_pool by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.alter_pool(pool => 'p', hold_ttl => '1 hour', per_holder => 9,
     opens_at => '2020-01-01', closes_at => 'infinity', paused => false, floor => NULL, ceiling => NULL,
-    holder_rate => 9, holder_period => '1 hour', pool_rate => 9, pool_period => '1 hour')$$),
+    holder_rate => 9, holder_period => '1 hour', pool_rate => 9, pool_period => '1 hour',
+    pass_over => false, offer_ttl => '1 hour', notify_every => '1 s')$$),
     'status,pool', 'alter_pool by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.add_units(pool => 'p', count => 1, labels => '{A}', attributes => '{"{}"}')$$),
     'status,first_number,last_number', 'add_units by names');
@@ -215,6 +225,17 @@ SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.cancel_checkout(checko
     'status,checkout_id,replayed', 'cancel_checkout by names') FROM reservation.checkouts WHERE request_id = 'c1';
 SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.settle_refund(checkout_id => %L, reference => 'r', provider => 'v', payment_id => 'i')$$, checkout_id)),
     'status,checkout_id,replayed', 'settle_refund by names') FROM reservation.checkouts WHERE request_id = 'c1';
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.join_line(pool => 'p', holder => 'l', quantity => 1, priority => 1, request_id => 'r')$$),
+    'status,ticket_id,position,claim_id,replayed', 'join_line by names');
+SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.line_position(ticket_id => %L)$$, ticket_id)),
+    'status,position,claim_id,expires_at', 'line_position by names') FROM reservation.tickets;
+SELECT is(pg_temp.keys(format($$SELECT * FROM reservation.leave_line(ticket_id => %L)$$, ticket_id)),
+    'status,ticket_id', 'leave_line by names') FROM reservation.tickets;
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.create_pool('line', 1)$$), 'status,pool,kind,capacity', 'a pool with a line');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.alter_pool('line', paused => true)$$), 'status,pool', 'that is paused');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.join_line('line', 'l')$$), 'status,ticket_id,position,claim_id,replayed', 'somebody waits');
+SELECT is(pg_temp.keys($$SELECT * FROM reservation.serve_line(pool => 'line', max => 1, method => 'lottery', seed => 's')$$),
+    'ticket_id,holder,claim_id,number,quantity,expires_at', 'serve_line by names');
 SELECT is(pg_temp.keys($$SELECT * FROM reservation.rate_limit(key => 'k', burst => 1, period => '1 s', cost => 1)$$),
     'allowed,remaining,retry_after,reset_after', 'rate_limit by names');
 SELECT is(pg_temp.keys('SELECT * FROM reservation.sweep(max => 1)'), 'status,lapsed', 'sweep by names');
@@ -238,7 +259,11 @@ SELECT is(pg_temp.columns('reservation.pool_status'),
     'pool text, kind text, capacity bigint, available bigint, held bigint, finalized bigint, state text, hold_ttl interval, '
     'per_holder integer, floor bigint, ceiling bigint, opens_at timestamp with time zone, closes_at timestamp with time zone, '
     'created_at timestamp with time zone, holder_rate integer, holder_period interval, pool_rate integer, '
-    'pool_period interval', 'columns of pool_status');
+    'pool_period interval, waited boolean, pass_over boolean, offer_ttl interval, notify_every interval', 'columns of pool_status');
+SELECT is(pg_temp.columns('reservation.tickets'),
+    'ticket_id uuid, pool text, number bigint, priority integer, quantity bigint, holder text, state text, '
+    'joined_at timestamp with time zone, settled_at timestamp with time zone, expires_at timestamp with time zone, claim_ids uuid[]',
+    'columns of tickets');
 SELECT is(pg_temp.columns('reservation.claims'),
     'claim_id uuid, pool text, number integer, label text, quantity bigint, holder text, state text, '
     'claimed_at timestamp with time zone, expires_at timestamp with time zone, finalized_at timestamp with time zone, '

@@ -11,6 +11,7 @@ SELECT FROM reservation.create_pool('stock', 3000, 'counted', ceiling => 100000,
 SELECT FROM reservation.create_pool('shirt', 200, 'counted', floor => -20, per_holder => 40, hold_ttl => '1 s');
 SELECT FROM reservation.create_pool('account', 500, 'counted', floor => -50);
 SELECT FROM reservation.create_pool('tight', 20, 'counted', hold_ttl => '500 ms');
+SELECT FROM reservation.create_pool('queue', 20, offer_ttl => '300 ms', hold_ttl => '300 ms', notify_every => '1 s');
 SELECT FROM generate_series(0, :clients) n, reservation.create_pool('own ' || n, 100);
 SELECT FROM reservation.set_payment_provider('bank', 'hmac-sha256', 'Jefe');
 SELECT FROM reservation.index_events();

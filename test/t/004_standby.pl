@@ -41,6 +41,9 @@ SELECT FROM reservation.claim_next('open', 'first', count => 5);
 SELECT FROM reservation.claims c, reservation.release(c.claim_id)
 	WHERE c.pool = 'open' AND c.number = 3;
 SELECT FROM reservation.claim_next('sold out', 'first');
+SELECT FROM reservation.create_pool('queue', 1, opens_at => 'tomorrow');
+SELECT FROM reservation.join_line('queue', 'ann');
+SELECT FROM reservation.join_line('queue', 'bob', priority => 1);
 EOF
 $primary->safe_psql('postgres', <<'EOF');
 BEGIN;
@@ -81,6 +84,9 @@ my %writes = (
 	run_once => "'scope', 'r'",
 	save_response => "'scope', 'r', '{}'",
 	rate_limit => "'key', 1, '1 day'",
+	join_line => "'queue', 'x'",
+	leave_line => "'$id'",
+	serve_line => "'queue'",
 	index_events => '',
 	repair => "'limited'",
 	archive => "'2000-01-01'",
@@ -120,6 +126,8 @@ foreach my $read (
 	'SELECT * FROM reservation.claims ORDER BY claim_id',
 	'SELECT pool, number, state, holder FROM reservation.holds ORDER BY pool, number',
 	"SELECT count(*) FROM reservation.stuck WHERE kind = 'refund due'",
+	'SELECT t.holder, l.* FROM reservation.tickets t, reservation.line_position(t.ticket_id) l
+		ORDER BY t.holder',
 	'SELECT * FROM reservation.events ORDER BY position, step',
 	'SELECT * FROM reservation.events_since()',
 	"SELECT * FROM reservation.balance_at('limited', 'infinity')",

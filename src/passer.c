@@ -1,0 +1,165 @@
+/*
+ * passer.c
+ *	  Claiming past the waiting line: what everybody gets who does not stand in it.
+ *
+ * While a committed ticket waits, what is free is owed to the line. A passer-by
+ * who comes then first looks whether something can be dealt out, and gets nothing
+ * if anybody still waits.
+ *
+ * Invariant: whoever gets a unit here had it in hand at an instant when no
+ * committed ticket waited. So we look again after the unit was taken, and put it
+ * back if somebody has begun to wait meanwhile. A pool in whose line nobody ever
+ * stood says so in its row. Whoever takes its first ticket changes that row; so
+ * for such a pool it is enough to see, after the unit was taken, that the row is
+ * as we read it. Nobody waits for anybody.
+ *
+ * Locks: those of supply.c and draw.c; for the first ticket of a pool, its row.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/fmgroids.h"
+
+#include "reservation.h"
+
+/* Columns of reservation.pool: see pool.c */
+#define POOL_DROPPED_AT 15
+#define POOL_LINED      20
+
+static bool was_overtaken(const RsvPool *pool, RsvPool *current);
+static void put_units_back(const RsvPool *pool, const int32 *numbers, int32 count);
+
+/* Does anybody wait, whom what is free could not satisfy? Then a passer-by gets nothing. */
+bool
+rsv_pass_barred(const RsvPool *pool, TimestampTz now)
+{
+	if (!pool->lined || !rsv_ticket_waits(pool->pool_id))
+		return false;
+	(void) rsv_line_look(pool, now);
+	return rsv_ticket_waits(pool->pool_id);
+}
+
+/* rsv_supply_take for a passer-by */
+RsvSupply
+rsv_pass_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline,
+			  int32 *numbers, int64 *available, bool tentative)
+{
+	RsvSupply supply;
+	RsvPool current;
+
+	*available = 0;
+	if (rsv_pass_barred(pool, *now))
+		return RSV_GONE;
+	supply = rsv_supply_take(pool, count, now, deadline, numbers, available, tentative);
+	if (supply == RSV_TAKEN && was_overtaken(pool, &current))
+	{
+		put_units_back(&current, numbers, count);
+		(void) rsv_line_look(&current, *now);
+		*available = 0;
+		supply = RSV_GONE;
+	}
+	return supply;
+}
+
+/* rsv_supply_take_unit for a passer-by */
+RsvSupply
+rsv_pass_take_unit(const RsvPool *pool, int32 number, TimestampTz *now, TimestampTz deadline)
+{
+	RsvSupply supply;
+	RsvPool current;
+
+	if (rsv_pass_barred(pool, *now))
+		return RSV_GONE;
+	supply = rsv_supply_take_unit(pool, number, now, deadline);
+	if (supply == RSV_TAKEN && was_overtaken(pool, &current))
+	{
+		put_units_back(&current, &number, 1);
+		(void) rsv_line_look(&current, *now);
+		supply = RSV_GONE;
+	}
+	return supply;
+}
+
+/* rsv_draw for a passer-by */
+RsvSupply
+rsv_pass_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
+			  TimestampTz deadline, int64 *available)
+{
+	RsvSupply supply;
+	RsvPool current;
+
+	*available = 0;
+	if (rsv_pass_barred(pool, *now))
+		return RSV_GONE;
+	supply = rsv_draw(pool, quantity, draw, now, deadline, available);
+	if (supply == RSV_TAKEN && was_overtaken(pool, &current))
+	{
+		rsv_slot_give(pool->pool_id, quantity, 0);
+		(void) rsv_line_look(&current, *now);
+		*available = 0;
+		supply = RSV_GONE;
+	}
+	return supply;
+}
+
+/*
+ * Somebody stands in the line of this pool for the first time: passers-by have to
+ * look from now on. Waits for whoever is changing the pool's row, and reads it anew.
+ */
+void
+rsv_pass_mark(RsvPool *pool)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)};
+	bool written = false;
+
+	while (!written)
+	{
+		Snapshot as_of = rsv_store_now();
+		TransactionId holder;
+		RsvScan scan;
+
+		rsv_scan_begin(&scan, RSV_POOL_PKEY, as_of, &key, 1);
+		if (!rsv_scan_next(&scan) || !scan.slot->tts_isnull[POOL_DROPPED_AT])
+			rsv_pool_refuse_unknown(pool->name);
+		written = DatumGetBool(scan.slot->tts_values[POOL_LINED]);
+		scan.slot->tts_values[POOL_LINED] = BoolGetDatum(true);
+		if (!written)
+			written = rsv_store_update(RSV_POOL, &scan.slot->tts_tid, scan.slot->tts_values,
+									   scan.slot->tts_isnull, true, &holder) == RSV_WRITTEN;
+		rsv_scan_end(&scan);
+		rsv_store_forget(as_of);
+	}
+	CommandCounterIncrement();
+	rsv_pool_read(pool->pool_id, pool);
+}
+
+/* What a passer-by could get. */
+int64
+rsv_pass_count(const RsvPool *pool, TimestampTz now)
+{
+	if (pool->lined && rsv_ticket_waits(pool->pool_id))
+		return 0;
+	return pool->counted ? rsv_slot_available(pool, now) : rsv_supply_count(pool, now);
+}
+
+/* A unit was taken: does anybody wait by now? Then *current is the pool as it is. */
+static bool
+was_overtaken(const RsvPool *pool, RsvPool *current)
+{
+	if (!pool->lined && !rsv_pool_is_changing(pool))
+		return false;
+	rsv_pool_read(pool->pool_id, current);
+	return current->lined && rsv_ticket_waits(pool->pool_id);
+}
+
+static void
+put_units_back(const RsvPool *pool, const int32 *numbers, int32 count)
+{
+	RsvClaim nobody = {.pool_id = pool->pool_id, .numbered = true, .state = RSV_RELEASED};
+
+	for (int32 i = 0; i < count; i++)
+	{
+		nobody.number = numbers[i];
+		rsv_claim_free(&nobody, 1);
+	}
+}

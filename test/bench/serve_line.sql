@@ -1,0 +1,1 @@
+SELECT count(*) FROM reservation.serve_line(:pool, 1000);

@@ -1,0 +1,220 @@
+# 024_line.pl: the waiting line under load: many join, the server is killed in the middle, many serve
+# at once, and passers-by storm a sale that has a line.
+#
+# RSV_LINE_JOINS and RSV_LINE_CLIENTS say how many join, and from how many clients: "make line" runs
+# it with 100,000 from 64.
+
+use strict;
+use warnings;
+
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+use Reservation;
+
+my $joins = $ENV{RSV_LINE_JOINS} || 3000;
+my $clients = $ENV{RSV_LINE_CLIENTS} || 16;
+my $batch = $joins >= 100_000 ? 1000 : 100;
+my $each = int($joins / $clients / 2);
+my $capacity = int($joins * 0.7);
+my $db = 'postgres';
+
+my $node = Reservation->node('line',
+	preload => 1,
+	fsync => 1,
+	conf => "track_commit_timestamp = on\nautovacuum = off");
+$node->safe_psql($db, <<"EOS");
+CREATE EXTENSION reservation;
+SELECT FROM reservation.create_pool('drop', $capacity, opens_at => 'tomorrow');
+EOS
+
+sub number { return $node->safe_psql($db, $_[0]) }
+
+# ---- many join; the server is killed in the middle
+
+my $log = PostgreSQL::Test::Utils::tempdir() . '/acknowledged';
+
+# Every client joins with holders "PREFIX client n"; a line of its log stands for an answer it got.
+sub join_script
+{
+	my ($prefix, $transactions) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/join.sql';
+
+	append_to_file($file,
+		"\\set n :n + 1\n"
+		  . "SELECT status FROM reservation.join_line('drop', '$prefix ' || :client_id || ' ' || :n);\n");
+	return (
+		$node->installed_command('pgbench'), '--no-vacuum',
+		'--host' => $node->host, '--port' => $node->port,
+		'--client' => $clients, '--jobs' => 2, '--transactions' => $transactions,
+		'--define' => 'n=0', '--log', "--log-prefix=$log.$prefix", '--file' => $file, $db);
+}
+
+my ($out, $err) = ('', '');
+my $storm = IPC::Run::start([ join_script('first', 100 * $each) ], '<', \undef, '>', \$out, '2>', \$err);
+my $half = $each * $clients;
+until (number('SELECT count(*) FROM reservation.ticket') >= $half)
+{
+	Time::HiRes::usleep(20_000);
+}
+crash_and_restart($node);
+$storm->finish;
+my @answers = map { (split /\n/, slurp_file($_)) } glob("$log.first*");
+my %acknowledged;
+foreach my $line (@answers)
+{
+	my ($client, $count) = split / /, $line;
+	$acknowledged{$client} = $count if !$acknowledged{$client} || $count > $acknowledged{$client};
+}
+my $acknowledged = 0;
+$acknowledged += $_ foreach values %acknowledged;
+note("$acknowledged joins were answered before the server was killed");
+cmp_ok($acknowledged, '>', 0, 'some had joined before the server was killed');
+cmp_ok($acknowledged, '<', 100 * $each * $clients, 'and some had not');
+my $lost = 0;
+foreach my $client (keys %acknowledged)
+{
+	my $there = number("SELECT count(*) FROM reservation.tickets
+		WHERE state = 'waiting' AND holder LIKE 'first $client %'
+			AND split_part(holder, ' ', 3)::int <= $acknowledged{$client}");
+	$lost += $acknowledged{$client} - $there;
+}
+is($lost, 0, 'who was told that they wait, waits where they were');
+verify_ok($node, $db, 'the books after the crash');
+
+my $start = Time::HiRes::time();
+my $second = IPC::Run::run([ join_script('second', $each) ], '<', \undef, '>', \$out, '2>', \$err);
+my $seconds = Time::HiRes::time() - $start;
+ok($second, 'everybody else joins after the crash') or diag($err);
+my $waiting = number("SELECT count(*) FROM reservation.ticket WHERE state = 'waiting'");
+note(sprintf '%d wait; %d joined from %d clients in %.1f s', $waiting, $each * $clients, $clients,
+	$seconds);
+is(number("SELECT count(*) FROM reservation.tickets WHERE holder LIKE 'second%'"),
+	$each * $clients, 'nobody is lost');
+
+# The order is that of the commits, as far as that can be said: whoever was committed before another
+# began has the lower number.
+is(number(<<'EOS'), 0, 'who had joined before another began stands before them');
+SELECT count(*) FROM (
+	SELECT begins, number, max(CASE WHEN NOT begins THEN number END)
+		OVER (ORDER BY at, begins DESC ROWS UNBOUNDED PRECEDING) AS highest
+	FROM (SELECT joined_at AS at, true AS begins, number FROM reservation.ticket
+		UNION ALL SELECT pg_xact_commit_timestamp(xmin), false, number FROM reservation.ticket) e) o
+WHERE begins AND number < highest
+EOS
+is(number(<<'EOS'), 0, 'the tickets of every client stand in the order in which it joined');
+SELECT count(*) FROM (
+	SELECT number, lag(number) OVER (PARTITION BY split_part(holder, ' ', 1), split_part(holder, ' ', 2)
+		ORDER BY split_part(holder, ' ', 3)::int) AS before FROM reservation.ticket) t
+WHERE number < before
+EOS
+
+# ---- one's place, in a long line
+
+is(number(<<'EOS'), 0, 'the place of each is the number of those before them, and one');
+SELECT count(*) FROM (
+	SELECT ticket_id, row_number() OVER (ORDER BY priority DESC, number) AS place
+	FROM reservation.ticket WHERE state = 'waiting') t, reservation.line_position(ticket_id) l
+WHERE t.place % 97 = 1 AND l.position <> t.place
+EOS
+number('SELECT count(*) FROM (SELECT ticket_id FROM reservation.ticket WHERE number % 50 = 7) t, '
+	  . 'reservation.leave_line(ticket_id)');
+is(number(<<'EOS'), 0, 'also when many have left');
+SELECT count(*) FROM (
+	SELECT ticket_id, row_number() OVER (ORDER BY priority DESC, number) AS place
+	FROM reservation.ticket WHERE state = 'waiting') t, reservation.line_position(ticket_id) l
+WHERE t.place % 97 = 1 AND l.position <> t.place
+EOS
+note(number(<<'EOS'));
+EXPLAIN (ANALYZE, COSTS off) SELECT * FROM (SELECT ticket_id FROM reservation.ticket
+	WHERE state = 'waiting' ORDER BY number DESC LIMIT 1) t, reservation.line_position(ticket_id)
+EOS
+
+# ---- ten serve at once, in batches; one of them is undone
+
+my $before = number("SELECT count(*) FROM reservation.ticket WHERE state = 'waiting'");
+my $undone = session($node, $db);
+ask($undone, 'BEGIN');
+is(ask($undone, "SELECT count(*) FROM reservation.serve_line('drop', 10)"), 10, 'somebody serves ten');
+gate($node, $db, 10);
+$start = Time::HiRes::time();
+my $served = pgbench_run($node, $db, GATE
+	  . "SELECT count(*) FROM reservation.serve_line('drop', $batch);\n",
+	clients => 10, jobs => 2, transactions => int($capacity / $batch / 10) + 2, timeout => 600);
+$seconds = Time::HiRes::time() - $start;
+is($served->{exit}, 0, 'ten serve at once') or diag($served->{stderr});
+is(ask($undone, 'ROLLBACK'), '', 'and the ten are undone');
+is(number("SELECT count(*) FROM reservation.tickets WHERE state = 'offered'"),
+	$capacity - 10, 'exactly what was free is offered');
+note(sprintf '%d were served in %.1f s', $capacity - 10, $seconds);
+number("SELECT count(*) FROM reservation.serve_line('drop')");
+is(number("SELECT count(*) FROM reservation.tickets WHERE state = 'offered'"),
+	$capacity, 'the ten that were undone are served, too');
+is(number(<<'EOS'), 0, 'nobody twice');
+SELECT count(*) FROM (SELECT holder FROM reservation.holds WHERE pool = 'drop' GROUP BY holder HAVING count(*) > 1
+	UNION ALL SELECT number::text FROM reservation.holds WHERE pool = 'drop' GROUP BY number HAVING count(*) > 1) d
+EOS
+is(number(<<'EOS'), 't', 'those who joined first, and nobody else');
+SELECT max(number) FILTER (WHERE state = 'offered') < min(number) FILTER (WHERE state = 'waiting')
+	OR count(*) FILTER (WHERE state = 'waiting') = 0 FROM reservation.ticket
+EOS
+is(number("SELECT count(*) FROM reservation.ticket WHERE state IN ('waiting', 'offered')"),
+	$before, 'nobody is lost');
+$node->safe_psql($db, 'ANALYZE');
+verify_ok($node, $db);
+
+# ---- passers-by storm a sale that has a line, while others join, give back and serve
+
+$node->safe_psql($db, <<'EOS');
+SELECT FROM reservation.create_pool('sale', 20);
+SELECT FROM reservation.create_pool('stock', 20, 'counted');
+CREATE TABLE joined (ticket_id uuid PRIMARY KEY, seen_at timestamptz);
+CREATE TABLE passed (claim_id uuid PRIMARY KEY);
+EOS
+foreach my $pool ('sale', 'stock')
+{
+	my $claim = $pool eq 'sale' ? 'claim_next' : 'take';
+	my $run = pgbench_run($node, $db, <<"EOS", clients => 20, jobs => 2, seconds => 4);
+\\set who random(1, 6)
+\\set id random(1, 1000000000)
+\\if :who <= 2
+WITH c AS MATERIALIZED (SELECT status, claim_id FROM reservation.$claim('$pool', 'passer ' || :id))
+INSERT INTO passed SELECT claim_id FROM c WHERE status = 'claimed';
+\\elif :who = 3
+SELECT quote_literal(ticket_id) AS ticket FROM reservation.join_line('$pool', 'line ' || :id) \\gset
+INSERT INTO joined VALUES (:ticket, clock_timestamp());
+\\elif :who = 6
+SELECT count(*) FROM reservation.serve_line('$pool', 3);
+\\else
+SELECT r.status FROM (SELECT claim_id FROM reservation.claims WHERE pool = '$pool' AND state = 'held' ORDER BY random() LIMIT 1) h,
+	reservation.release(h.claim_id) r;
+\\endif
+EOS
+	is($run->{exit}, 0, "a storm on $pool") or diag($run->{stderr});
+	my $claimed = number("SELECT count(*) FROM passed JOIN reservation.claims USING (claim_id) WHERE pool = '$pool'");
+	my $waited = number("SELECT count(*) FROM reservation.tickets WHERE pool = '$pool' AND settled_at > joined_at + interval '1 ms'");
+	note("$claimed claims of passers-by, $waited tickets that waited");
+	cmp_ok($waited, '>', 0, 'some waited');
+	cmp_ok($claimed, '>', 0, 'and some passed');
+
+	# A ticket whose holder had the answer before a passer-by's claim began, and that still waited when
+	# the claim was committed.
+	is(number(<<"EOS"), 0, 'no passer-by got a unit while somebody waited');
+SELECT count(*) FROM passed JOIN reservation.claim c USING (claim_id) JOIN reservation.pool p USING (pool_id)
+WHERE p.pool = '$pool' AND EXISTS (
+	SELECT FROM reservation.ticket t JOIN joined j USING (ticket_id)
+	WHERE t.pool_id = c.pool_id AND j.seen_at < c.claimed_at
+		AND (t.state = 'waiting' OR pg_xact_commit_timestamp(t.xmin) > pg_xact_commit_timestamp(passed.xmin)))
+EOS
+	# What two that did not see each other left over, the next who looks deals out.
+	number("SELECT count(*) FROM reservation.sweep()");
+	is(number("SELECT count(*) FROM reservation.serve_line('$pool')"), 0, 'nothing is left that the line could have');
+}
+$node->safe_psql($db, 'ANALYZE');
+verify_ok($node, $db);
+
+$node->stop;
+done_testing();
