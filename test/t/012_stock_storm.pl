@@ -165,23 +165,48 @@ sub storm
 	my ($stdout, $stderr) = ('', '');
 	local $ENV{PGOPTIONS} =
 	  '-c default_transaction_isolation=' . ($isolation =~ s/ /\\ /gr);
-	my $bench = IPC::Run::start(
-		[
-			$node->installed_command('pgbench'), '--no-vacuum', '--max-tries=3',
-			'--host' => $node->host,
-			'--port' => $node->port,
-			'--client' => $clients,
-			'--jobs' => 2,
-			'--time' => $seconds,
-			@files, 'postgres'
-		],
-		'<', \undef, '>', \$stdout, '2>', \$stderr,
-		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	my $bench;
+	{
+		# by this name it is found and killed; those of this test have another
+		local $ENV{PGAPPNAME} = 'pgbench';
+		$bench = IPC::Run::start(
+			[
+				$node->installed_command('pgbench'), '--no-vacuum', '--max-tries=3',
+				'--host' => $node->host,
+				'--port' => $node->port,
+				'--client' => $clients,
+				'--jobs' => 2,
+				'--time' => $seconds,
+				@files, 'postgres'
+			],
+			'<', \undef, '>', \$stdout, '2>', \$stderr,
+			IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	}
 	$node->poll_query_until('postgres', "SELECT count(*) > $before + 300 FROM reservation.log")
 	  or die 'the storm does not get going';
 	$strike->();
 	$bench->finish;
 	return $stdout =~ /actually processed: (\d+)/ ? $1 : '';
+}
+
+# Whether a session was killed and a call cancelled; and sees to it.
+sub struck
+{
+	my ($node, $log_start) = @_;
+	my $log = slurp_file($node->logfile, $log_start);
+	return $log =~ /terminating connection/ && $log =~ /canceling statement due to user request/;
+}
+sub strike
+{
+	my ($node, $log_start) = @_;
+
+	for (my $tries = 0; $tries < 100 && !struck($node, $log_start); $tries++)
+	{
+		my $function = $tries % 2 ? 'pg_cancel_backend' : 'pg_terminate_backend';
+		$node->safe_psql('postgres', "SELECT $function(pid) FROM pg_stat_activity
+			WHERE application_name = 'pgbench' AND state = 'active' LIMIT 1");
+	}
+	return;
 }
 
 foreach my $preload (0, 1)
@@ -211,7 +236,7 @@ EOF
 		my $crash = $round eq 'crash';
 		my $before = $query->('SELECT count(*) FROM reservation.log');
 		my $processed = storm($node, $crash ? 'read committed' : $round,
-			sub { crash_and_restart($node) if $crash });
+			sub { $crash ? crash_and_restart($node) : strike($node, $log_start) });
 
 		my $expected = 'could not serialize|deadlock detected|terminating connection'
 		  . '|canceling statement';
@@ -228,6 +253,14 @@ EOF
 		note("$with, $round: $processed transactions");
 	}
 
+	ok(struck($node, 0), "$with: sessions were killed, and calls cancelled");
+	is( $query->(<<'EOF'), "t|t|t|t", "$with: stock went both ways, and sales and refunds were made in part");
+SELECT (SELECT count(*) > 0 FROM reservation.log WHERE event = 'adjusted' AND change > 0),
+	(SELECT count(*) > 0 FROM reservation.log WHERE event = 'adjusted' AND change < 0),
+	count(*) FILTER (WHERE taken > quantity) > 0,
+	count(*) FILTER (WHERE refunded > 0 AND refunded < quantity) > 0
+FROM reservation.claim
+EOF
 	is($query->('SELECT DISTINCT alarm FROM alarms'),
 		'', "$with: whoever looked at the books meanwhile found them right");
 	cmp_ok($query->('SELECT max(n) FROM slots'), '>', 2, "$with: slots were split");
