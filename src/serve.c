@@ -137,16 +137,18 @@ rsv_line_sweep(int32 *pool_id, int32 pools)
 		RsvTicket ticket = {.pool_id = RSV_SWEPT};
 		RsvScan scan;
 		RsvPool pool;
+		bool whole;
 
 		CHECK_FOR_INTERRUPTS();
 		rsv_scan_begin(&scan, RSV_TICKET_LINE, as_of, &key, 1);
 		if (rsv_scan_next(&scan))
 			rsv_ticket_from_scan(&scan, &ticket);
 		rsv_scan_end(&scan);
-		rsv_store_forget(as_of);
 		*pool_id = ticket.pool_id;
-		if (*pool_id == RSV_SWEPT)
-			break;
+		whole = *pool_id < RSV_SWEPT && rsv_pool_is_whole(*pool_id, as_of);
+		rsv_store_forget(as_of);
+		if (!whole)
+			continue;
 		rsv_pool_read(*pool_id, &pool);
 		if (!pool.dropped)
 			(void) rsv_line_look(&pool, now);

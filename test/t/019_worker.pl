@@ -142,6 +142,19 @@ wait_for_visits('shop', 5);
 is($node->safe_psql('shop', $xid), $before, 'visits that find nothing to do take no transaction id');
 cmp_ok(visits('empty'), '<', visits('shop'), 'a database without the extension is visited less often');
 
+# ---- a waiting line is served, though nobody calls
+
+$node->safe_psql('shop', <<'EOS');
+SELECT reservation.create_pool('last', 1);
+SELECT FROM reservation.claim_next('last', 'late', ttl => '1 hour');
+SELECT FROM reservation.join_line('last', 'bea');
+UPDATE reservation.claim SET expires_at = now() WHERE holder = 'late' AND state = 'held';
+EOS
+ok($node->poll_query_until('shop', "SELECT state = 'offered' FROM reservation.tickets WHERE pool = 'last'"),
+	'a lapsed unit is offered to who waits');
+is($node->safe_psql('shop', "SELECT holder FROM reservation.holds WHERE pool = 'last'"), 'bea', 'as a hold');
+verify_ok($node, 'shop');
+
 # ---- retention
 
 my $repeat = "SELECT DISTINCT replayed FROM reservation.claim_next('print', 'late', 2, ttl => '1 us', request_id => 'r')";
