@@ -700,8 +700,11 @@ extern bool rsv_supply_live_claim(const RsvPool *pool, int32 number, Snapshot as
 								  RsvClaim *claim);
 extern bool rsv_supply_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline,
 							TimestampTz *now);
-extern int64 rsv_supply_count(const RsvPool *pool, TimestampTz now);
-extern int64 rsv_supply_count_to(const RsvPool *pool, TimestampTz now, int64 enough);
+
+/* count.c: how many units are free */
+extern int64 rsv_count_free(const RsvPool *pool, TimestampTz now);
+extern int64 rsv_count_to(const RsvPool *pool, TimestampTz now, int64 enough);
+extern int64 rsv_count_at(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough);
 
 /* slot.c: what a counted pool has left, in slots */
 

@@ -117,8 +117,7 @@ rsv_line_freed(const RsvPool *pool, TimestampTz now)
 static bool
 something_free(const RsvPool *pool, TimestampTz now)
 {
-	return pool->counted ? rsv_slot_available(pool, now) > 0
-						 : rsv_supply_count_to(pool, now, 1) > 0;
+	return pool->counted ? rsv_slot_available(pool, now) > 0 : rsv_count_to(pool, now, 1) > 0;
 }
 
 /*
@@ -270,7 +269,7 @@ gather_units(RsvServing *serving, int32 wanted)
 	/* taking some and putting them back leaves dead rows: look first */
 	if (missing > 1 && !pool->open)
 	{
-		available = rsv_supply_count_to(pool, serving->now, missing);
+		available = rsv_count_to(pool, serving->now, missing);
 		serving->over = available == 0 && serving->nnumbers == 0;
 		if (available < missing)
 			return false;

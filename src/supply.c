@@ -51,7 +51,6 @@ static void read_ahead(RsvHint *hint, RsvScan *scan);
 static void take_new(Walk *walk);
 static void lapsed_list(Walk *walk);
 static int compare_numbers(const void *a, const void *b);
-static int64 count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough);
 static bool find_claim(RsvIndex index, const RsvKey *keys, Snapshot as_of, RsvClaim *claim);
 static bool unit_is_free(const RsvPool *pool, int32 number, Snapshot as_of);
 static bool take_unit_once(const RsvPool *pool, int32 number, TimestampTz now,
@@ -92,7 +91,7 @@ rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz 
 		if (attempt.hint.nothing_free && attempt.nlapsed == 0 && !attempt.in_flight.any)
 			gone = true;
 		else if (reach == RSV_FULL && attempt.taken < wanted && !attempt.in_flight.any)
-			gone = pool->open || count_as_of(pool, *now, as_of, wanted) < wanted;
+			gone = pool->open || rsv_count_at(pool, *now, as_of, wanted) < wanted;
 		if (as_of != NULL)
 			rsv_store_forget(as_of);
 
@@ -169,33 +168,6 @@ rsv_supply_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz d
 	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
 	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
 	return true;
-}
-
-/*
- * How many units are free now, lapsed holds included; of a large pool, how many
- * were a moment ago.
- */
-int64
-rsv_supply_count(const RsvPool *pool, TimestampTz now)
-{
-	int64 count;
-
-	if (rsv_hint_count(pool->pool_id, now, &count))
-		return count;
-	count = rsv_supply_count_to(pool, now, PG_INT64_MAX);
-	rsv_hint_counted(pool->pool_id, now, count);
-	return count;
-}
-
-/* The same, exactly, but counts no further than enough. */
-int64
-rsv_supply_count_to(const RsvPool *pool, TimestampTz now, int64 enough)
-{
-	Snapshot as_of = rsv_store_now();
-	int64 count = count_as_of(pool, now, as_of, enough);
-
-	rsv_store_forget(as_of);
-	return count;
 }
 
 static bool
@@ -384,28 +356,6 @@ compare_numbers(const void *a, const void *b)
 	int32 right = ((const RsvClaim *) b)->number;
 
 	return (left > right) - (left < right);
-}
-
-/* Counts what was free at an instant, lapsed holds included, up to enough. */
-static int64
-count_as_of(const RsvPool *pool, TimestampTz now, Snapshot as_of, int64 enough)
-{
-	RsvKey keys[] = {
-		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
-		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
-	};
-	RsvScan scan;
-	int64 count = 0;
-
-	rsv_scan_begin(&scan, RSV_AVAILABLE_PKEY, as_of, keys, 1);
-	while (count < enough && rsv_scan_next(&scan))
-		count++;
-	rsv_scan_end(&scan);
-	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, 2);
-	while (count < enough && rsv_scan_next(&scan))
-		count++;
-	rsv_scan_end(&scan);
-	return count;
 }
 
 static bool
