@@ -31,7 +31,7 @@ CREATE TEMP TABLE exception (name text, run_on text) ON COMMIT DROP;
 INSERT INTO exception VALUES
     ('version', 'RUN ON ANY'),
     ('sweep', 'RUN ON ALL'),
-    ('keep_log', 'RUN ON ALL'),
+    ('archive', 'RUN ON ALL'),
     ('index_events', 'RUN ON ALL'),
     ('set_payment_provider', 'RUN ON ALL'),
     ('reset_stats', 'RUN ON ALL'),

@@ -415,7 +415,7 @@ CREATE TABLE reservation.checkout (
     CONSTRAINT checkout_ended_at CHECK ((ended_at IS NULL) = (state = 'open' OR state = 'paid')),
     CONSTRAINT checkout_amount CHECK (amount > 0),
     CONSTRAINT checkout_cart_lines CHECK ((cart IS NULL) = (cart_lines IS NULL))
-);
+) WITH (fillfactor = 85);
 CREATE UNIQUE INDEX checkout_request ON reservation.checkout (request_id);
 CREATE INDEX checkout_cart ON reservation.checkout (cart) WHERE cart IS NOT NULL;
 COMMENT ON TABLE reservation.checkout IS 'several claims that are paid and finalized as one; never deleted';
@@ -1385,7 +1385,7 @@ CREATE FUNCTION reservation.checkout_cart(cart text, request_id text, holder tex
 COMMENT ON FUNCTION reservation.checkout_cart IS 'Holds the lines of a cart together, all or none, as checkout does. They stay in the cart until finalize_checkout takes out exactly what was sold.
 Status: as for checkout.
 Errors: as for checkout; also 22023 an empty cart.
-Locks and retry: as for checkout. A retry gets the first answer also when the cart has changed.';
+Locks and retry: as for checkout; also a lock on a hash of the cart. A retry gets the first answer also when the cart has changed.';
 
 CREATE FUNCTION reservation.set_payment_provider(provider text, scheme text, secret text)
     RETURNS TABLE (status text, provider text, scheme text)

@@ -340,11 +340,17 @@ my @calls = (
 			  . " LIMIT 1) c, reservation.release(claim_id);\n") };
 	},
 	sweep => 2 => sub { return { sql => rows('reservation.sweep(200)') }; },
+	archive => 2 => sub { return { sql => rows("reservation.archive(now() - interval '3 s', 20)") }; },
 	verify => 1 => sub { return { sql => rows('reservation.verify()') }; },
 	look => 2 => sub {
 		my ($s, $d) = @_;
 		return { sql => one($d, rows("reservation.availability('{print,stock,open}')"),
-			"SELECT FROM reservation.account_entries('tight');\n", "SELECT reservation.version();\n",
+			"SELECT FROM reservation.account_entries('tight');\n",
+			"SELECT FROM reservation.events_since(NULL, 100);\n",
+			"SELECT FROM reservation.balance_at('stock', now() - interval '2 s');\n",
+			"SELECT FROM reservation.repair('hall');\n", "SELECT FROM reservation.holds_in_flight();\n",
+			"SELECT reservation.shard_of_name('stock'), reservation.shard_of_id(gen_random_uuid());\n",
+			"SELECT reservation.version();\n",
 			"SELECT FROM reservation.pool_status;\nSELECT FROM reservation.stats;\n",
 			"SELECT FROM reservation.stats_by_id();\nSELECT FROM reservation.reset_stats();\n",
 			"SELECT FROM reservation.grant_access('clerk', 'claim');\n") };

@@ -218,7 +218,7 @@ my (%out, %by_trigger, %numbers, %requests);
 foreach my $row (table(<<'SQL'))
 SELECT claim_id, pool, number, holder, quantity, coalesce(refunded, 0) AS refunded, c.request_id, state,
 	state = 'held' AND expires_at <= clock_timestamp() AS over
-FROM reservation.claim c JOIN reservation.pool p USING (pool_id)
+FROM reservation.every_claim c JOIN reservation.pool p USING (pool_id)
 SQL
 {
 	my $claim = delete $claim{ $row->{claim_id} };

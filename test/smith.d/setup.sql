@@ -70,14 +70,15 @@ CREATE TABLE smith.choice (parameter text, value text);
 INSERT INTO smith.choice
     SELECT p, v
     FROM (VALUES
-        ('{pool,account}', ARRAY['print', 'print', 'hall', 'hall', 'open', 'open', 'stock', 'stock', 'stock', 'account', 'slow', 'none', 'fresh', 'fresh']),
+        ('{pool,account}', ARRAY['print', 'print', 'hall', 'hall', 'open', 'open', 'stock', 'stock', 'stock', 'account', 'slow', 'none', 'fresh', 'fresh', 'fresh', 'fresh', 'fresh']),
         ('{pools,labels}', ARRAY['{}', '{print,stock}', '{hall,NULL}', '{{a},{b}}']),
-        ('{holder,cart,source,target,key,scope,reference,reason,seed}', ARRAY['ann', 'ann', 'ben', 'cart', 'cart', 'basket', 'scope', 'scope', 'é', '']),
-        ('{request_id}', ARRAY['request', 'request 1', 'request 2', 'request 3', 'new', 'newer']),
+        ('{holder,cart,source,target,key,reference,reason,seed}', ARRAY['ann', 'ann', 'ben', 'cart', 'cart', 'basket', 'é', '']),
+        ('{request_id}', ARRAY['request', 'request 1', 'request 2', 'request 3', 'new', 'new', 'newer']),
+        ('{scope}', ARRAY['scope', 'scope', 'scope', 'other']),
         ('{kind}', ARRAY['numbered', 'counted', 'other']),
         ('{policy}', ARRAY['sum', 'max', 'source', 'target', 'other']),
         ('{provider}', ARRAY['bank', 'other']),
-        ('{scheme}', ARRAY['stripe', 'razorpay', 'hmac-sha256', 'other']),
+        ('{scheme}', ARRAY['stripe', 'razorpay', 'hmac-sha256', 'hmac-sha256', 'other']),
         ('{level}', ARRAY['read', 'claim', 'admin', 'other']),
         ('{role}', ARRAY['clerk', 'stranger']),
         ('{method}', ARRAY['fifo', 'lottery', 'other']),
@@ -96,15 +97,16 @@ INSERT INTO smith.choice
         ('{options,arguments,response}', ARRAY['{}', '{}', '[1]', 'null', '{"size": 1}']),
         ('{payment_id}', ARRAY['pay 1', 'pay 2', 'pay 3']),
         ('{attributes}', ARRAY['{}', '{"{}",NULL}']),
-        ('{force,paused}', ARRAY['true', 'false'])
+        ('{force,paused,enabled}', ARRAY['true', 'false']),
+        ('{secret}', ARRAY['Jefe', 'key', ''])
     ) c(parameters, choices), unnest(parameters::text[]) p, unnest(choices) v
     UNION ALL SELECT 'claim_id', claim_id::text FROM reservation.claims
     UNION ALL SELECT unnest('{checkout_id,checkout_id,checkout_id,ticket_id}'::text[]), checkout_id::text FROM reservation.checkouts;
 -- sometimes NULL; what only the optional parameters of pools say, mostly
 CREATE FUNCTION smith.choose(name text) RETURNS text LANGUAGE sql AS $$
     SELECT value FROM smith.choice WHERE parameter = name
-        AND random() < CASE WHEN name ~ '_(rate|period|at)$|^(per_holder|floor|ceiling|attributes)$' THEN 0.1
-            WHEN name IN ('wait', 'ttl', 'first_number') THEN 0.5 ELSE 0.95 END
+        AND random() < CASE WHEN name ~ '_(rate|period|at)$|^(per_holder|floor|ceiling|attributes|hold_ttl)$' THEN 0.04
+            WHEN name = 'labels' THEN 0.2 WHEN name = 'first_number' THEN 0.1 WHEN name IN ('wait', 'ttl') THEN 0.5 ELSE 0.95 END
     ORDER BY random() LIMIT 1
 $$;
 CREATE TABLE smith.value AS

@@ -14,6 +14,7 @@ SELECT FROM reservation.create_pool('tight', 20, 'counted', hold_ttl => '500 ms'
 SELECT FROM reservation.create_pool('queue', 20, offer_ttl => '300 ms', hold_ttl => '300 ms', notify_every => '1 s');
 SELECT FROM generate_series(0, :clients) n, reservation.create_pool('own ' || n, 100);
 SELECT FROM reservation.set_payment_provider('bank', 'hmac-sha256', 'Jefe');
+SELECT FROM reservation.index_events();
 CREATE TABLE work (request text);
 CREATE TABLE member (id text PRIMARY KEY, number integer, founder boolean);
 CREATE TABLE line (id text PRIMARY KEY, pool text, quantity bigint);

@@ -15,7 +15,7 @@ foreach my $preload (0, 1)
 	my $with = $preload ? 'with preload' : 'without preload';
 	my $node = Reservation->node("prepared_$preload",
 		preload => $preload,
-		conf => 'max_prepared_transactions = 10');
+		conf => "max_prepared_transactions = 10\nreservation.claim_wait = '60s'");
 	my $claim = sub {
 		my ($pool, $holder, $arguments) = @_;
 		return "SELECT status, number FROM reservation.claim_next('$pool', '$holder'$arguments)";
@@ -145,6 +145,31 @@ EOF
 SELECT holder, count(*) FROM reservation.claims WHERE pool = 'one each' AND state = 'held'
 	GROUP BY holder HAVING count(*) > 1
 EOF
+
+	# ---- all of a counted pool, and a look at what is left: neither free nor gone for others
+
+	$node->safe_psql('postgres', "SELECT reservation.create_pool('shirt', 3, 'counted')");
+	my $take = sub {
+		my ($holder, $arguments) = @_;
+		return "SELECT status, available FROM reservation.take('shirt', '$holder'$arguments)";
+	};
+	is($prepare->('shirt', $take->('first', ', 3') . ';' . $take->('first', '')),
+		"claimed|\ninsufficient|0", "$with: counted: all of it, prepared");
+	is($node->safe_psql('postgres', $take->('second', ", wait => '0'")),
+		'busy|0', 'is busy for others');
+	crash_and_restart($node);
+	is($node->safe_psql('postgres', $take->('second', ", wait => '100 ms'")),
+		'busy|0', 'also after a crash');
+	$waiting = session($node, 'postgres');
+	ask_later($waiting, $take->('second', ", wait => '1 min'"));
+	wait_until_blocked($node, $waiting);
+	$node->safe_psql('postgres', "ROLLBACK PREPARED 'shirt'");
+	is(answer($waiting), 'claimed|', 'and theirs when that is rolled back');
+	$waiting->quit;
+	is($prepare->('shirt', $take->('first', ', 2')), 'claimed|', 'counted: the rest, prepared');
+	$node->safe_psql('postgres', "COMMIT PREPARED 'shirt'");
+	is($node->safe_psql('postgres', $take->('third', ", wait => '0'")),
+		'insufficient|0', 'is gone when that is committed');
 
 	# ---- an open edition
 
