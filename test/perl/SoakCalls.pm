@@ -198,7 +198,8 @@ my @calls = (
 	cart_merge => 2 => sub {
 		my ($s, $d, $id) = @_;
 		my $quantity = 1 + $d->(3);
-		return { quantity => $quantity, sql => "BEGIN;\n"
+		# once: made again after it was committed, it would fill the guest's cart anew, and merge that
+		return { once => 1, quantity => $quantity, sql => "BEGIN;\n"
 			  . rows("reservation.cart_set('guest $id', 'stock', $quantity)")
 			  . rows("reservation.cart_merge('guest $id', 'basket $s->{client}')") . "COMMIT;\n" };
 	},

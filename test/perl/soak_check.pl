@@ -166,6 +166,10 @@ sub done
 	{
 		$basket{ $record->{client} }{print}{unknown} += $record->{quantity};
 	}
+	if ($call eq 'cart_merge' && $record->{unknown})
+	{
+		$basket{ $record->{client} }{stock}{unknown} += $record->{quantity};
+	}
 	if ($call eq 'member_leaves') { delete $row{member}{$id}; }
 	if ($call eq 'line_changes' && exists $row{line}{$id})
 	{
