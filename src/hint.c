@@ -48,9 +48,6 @@
 /* How many units beyond those wanted a near walk for several looks at. */
 #define RSV_NEAR_UNITS 16
 
-/* A walk from low is due after this many units. */
-#define RSV_WALK_EVERY 1024
-
 static bool walk_is_due(const RsvMarks *marks, int64 low);
 static int64 lowest_returned(const RsvMarks *marks);
 static int64 lowest_ahead(const RsvMarks *marks);
@@ -95,6 +92,7 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	bool may_raise;
 
 	memset(hint, 0, offsetof(RsvHint, spots));
+	hint->wanted = wanted;
 	hint->from = hint->low = hint->read_to = PG_INT32_MIN;
 	hint->to = PG_INT32_MAX;
 	hint->check_lapsed = hint->complete = true;
@@ -103,7 +101,6 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	may_raise = !rsv_touched(pool_id);
 	set = rsv_marks_lock(&hint->key, &marks);
 	marks->counters[RSV_COUNT_WALKS]++;
-	marks->served += wanted;
 	hint->check_lapsed = marks->expiry <= now;
 	if (marks->low < RSV_NOTHING_FREE)
 		hint->low = (int32) marks->low;
@@ -152,6 +149,8 @@ rsv_hint_end(RsvHint *hint, TimestampTz now)
 		return;
 	set = rsv_marks_lock(&hint->key, &marks);
 	hint->nothing_free = hint->nothing_free && marks->low >= RSV_NOTHING_FREE;
+	if (hint->enough)
+		marks->served += hint->wanted;
 	if (hint->returned)
 	{
 		/* not looked at, because a lapsed hold was enough */

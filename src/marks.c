@@ -142,7 +142,7 @@ static void
 forget_marks(RsvMarks *marks)
 {
 	marks->next = PG_INT32_MIN;
-	marks->served = 0;
+	marks->served = RSV_WALK_EVERY - 1; /* the second claim learns low */
 	marks->nreturned = 0;
 	marks->ahead_first = marks->ahead_end = 0;
 	marks->walk = 0;

@@ -12,6 +12,7 @@
 #define RSV_MARKS_WAYS   8
 #define RSV_RETURNED_MAX 16
 #define RSV_AHEAD_MAX    (2 * RSV_SPOTS_MAX)
+#define RSV_WALK_EVERY   1024 /* units, after which a walk from low is due */
 
 /* Marks of one pool. Protected by the lock of their set. */
 typedef struct RsvMarks

@@ -633,6 +633,7 @@ typedef struct RsvHint
 	/* told at the beginning */
 	RsvPoolKey key;    /* whose marks it goes by; unset if there are none */
 	uint64 walk;       /* number of the walk, 0 if it can raise no mark */
+	int32 wanted;      /* units */
 	int32 from;        /* begin here */
 	int32 to;          /* end here */
 	int32 next;        /* where others begin meanwhile, 0 if that was not moved */
