@@ -327,7 +327,7 @@ my @calls = (
 			  . "SELECT FROM $claim;\nPREPARE TRANSACTION '$id';\nCOMMIT PREPARED '$id';\n"
 			  . rows($claim) };
 	},
-	line => 6 => sub {
+	queue => 6 => sub {
 		my ($s, $d, $id, $holder) = @_;
 		my $tickets = "reservation.tickets t WHERE pool = 'queue' AND state IN ('waiting', 'offered')";
 		my $place = 1 + $d->(5);

@@ -235,6 +235,7 @@ SQL
 		problem("$what is $row->{state}") if $row->{state} =~ $live;
 		next;
 	}
+	next if $row->{pool} eq 'queue';    # offers, of which nobody is told; verify() has the tickets
 	if ($row->{holder} !~ /^(holder \d+|account)$/)
 	{
 		$by_trigger{ $row->{pool} } += $quantity if $row->{state} =~ $live;
