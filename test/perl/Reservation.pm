@@ -143,10 +143,15 @@ sub crash
 	my ($node) = @_;
 	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
 
-	my @processes = split /\n/,
-	  $node->safe_psql('postgres',
-		'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
 	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my @processes;
+
+	# Stopped, it starts no more; one that was missed may wait for ever for a lock of the dead.
+	kill 'STOP', $pid;
+	foreach my $stat (map { eval { slurp_file($_) } // '' } glob '/proc/[0-9]*/stat')
+	{
+		push @processes, $1 if $stat =~ /^(\d+) \(.*\) \S $pid /s;
+	}
 	$node->kill9;
 	kill 'KILL', @processes;
 	# A new postmaster has to wait until all of the old one is gone.
