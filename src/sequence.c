@@ -16,13 +16,15 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
+#include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "commands/sequence.h"
-#include "access/xact.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -41,6 +43,7 @@ static Oid sequence_find(const RsvPool *pool);
 static Oid sequence_need(const RsvPool *pool);
 static Oid need(const RsvPool *pool, const char *name, void (*maker)(const RsvPool *));
 static void make_tickets(const RsvPool *pool);
+static int64 draw(Oid sequence);
 static int64 last_value(Oid sequence);
 static int64 last_number(const RsvPool *pool);
 
@@ -114,7 +117,7 @@ drop(const char *name)
 int64
 rsv_sequence_next(const RsvPool *pool)
 {
-	return nextval_internal(sequence_need(pool), false);
+	return draw(sequence_need(pool));
 }
 
 /*
@@ -150,7 +153,7 @@ rsv_sequence_pass(const RsvPool *pool, int32 number)
 int64
 rsv_sequence_next_ticket(const RsvPool *pool)
 {
-	return nextval_internal(need(pool, ticket_name(pool), make_tickets), false);
+	return draw(need(pool, ticket_name(pool), make_tickets));
 }
 
 /* Makes the sequence of a pool's tickets, above those that there are, unless it is there. */
@@ -258,6 +261,33 @@ need(const RsvPool *pool, const char *name, void (*maker)(const RsvPool *))
 			return sequence;
 		UnlockRelationOid(sequence, RowExclusiveLock);
 	}
+}
+
+/*
+ * Draws a number. With wal_level = minimal a relation writes no WAL in the
+ * transaction that made it, but a sequence counts 32 numbers as logged all the
+ * same, and would repeat them after a crash. Setting it makes it forget that.
+ */
+static int64
+draw(Oid sequence)
+{
+	int64 number = nextval_internal(sequence, false);
+	RsvPlanSession session;
+	Relation relation;
+	bool logged;
+
+	if (XLogIsNeeded())
+		return number;
+	relation = relation_open(sequence, NoLock);
+	logged = RelationNeedsWAL(relation);
+	relation_close(relation, NoLock);
+	if (!logged)
+	{
+		rsv_plan_begin(&session);
+		(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(number));
+		rsv_plan_end(&session);
+	}
+	return number;
 }
 
 /* The last number that was drawn, -1 if none was. */

@@ -230,6 +230,34 @@ else
 		  . 'finalize and refund settled survives such crashes says little');
 }
 
+# ---- a sequence that was drawn from in the transaction that made it, with wal_level = minimal
+
+is($node->safe_psql('postgres', 'SHOW wal_level'), 'minimal', 'a new relation writes no WAL');
+$node->safe_psql('postgres', <<'EOS');
+BEGIN;
+CREATE SEQUENCE plain_number;
+SELECT nextval('plain_number');
+SELECT FROM reservation.create_pool('joined', 0);
+SELECT FROM reservation.join_line('joined', 'first');
+SELECT FROM reservation.create_pool('numbered');
+SELECT FROM reservation.claim_next('numbered', 'first');
+COMMIT;
+EOS
+$node->safe_psql('postgres', <<'EOS') for 1 .. 3;
+SELECT nextval('plain_number');
+SELECT FROM reservation.join_line('joined', gen_random_uuid()::text);
+SELECT FROM reservation.claim_next('numbered', 'another');
+EOS
+crash_and_restart($node);
+cmp_ok($node->safe_psql('postgres', "SELECT nextval('plain_number')"),
+	'<', 5, 'control: a plain sequence repeats numbers after a crash');
+$node->safe_psql('postgres', "SELECT FROM reservation.join_line('joined', 'last');
+	SELECT FROM reservation.claim_next('numbered', 'last')");
+is( $node->safe_psql('postgres', "SELECT holder FROM reservation.tickets WHERE pool = 'joined'
+		ORDER BY number DESC LIMIT 1"), 'last', 'a ticket taken after the crash is the last one');
+is( $node->safe_psql('postgres', "SELECT holder FROM reservation.claims WHERE pool = 'numbered'
+		ORDER BY number DESC LIMIT 1"), 'last', 'and so is a number of an open edition');
+
 verify_ok($node, 'postgres');
 $node->stop;
 
