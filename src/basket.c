@@ -327,7 +327,7 @@ make_claims(const RsvPool *pool, List *wants, int first, int last, TimestampTz n
 		claim.quantity = want->quantity;
 		claim.holder = want->holder;
 		rsv_identifier_make(&claim.claim_id, now, pool->name);
-		rsv_claim_make(&claim, pool);
+		rsv_claim_insert(&claim, pool);
 	}
 	ForceSyncCommit();
 }

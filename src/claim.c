@@ -49,7 +49,7 @@ enum
 };
 
 static void claim(Order *order, RsvAnswer *answer);
-static void take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *request,
+static void take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request,
 				 RsvAnswer *answer);
 static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
 static int compare_holds(const ListCell *a, const ListCell *b);
@@ -142,8 +142,7 @@ claim(Order *order, RsvAnswer *answer)
 
 /* Takes the units and gives them to the holder, or says why not. */
 static void
-take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *request,
-	 RsvAnswer *answer)
+take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request, RsvAnswer *answer)
 {
 	int32 *numbers = palloc(sizeof(int32) * order->count);
 	int64 available = -1;
@@ -232,17 +231,14 @@ give(const Order *order, const RsvPool *pool, const int32 *numbers, RsvAnswer *a
 		.holder = order->holder,
 		.request_id = order->request_id,
 	};
-	pg_uuid_t *claim_ids = palloc(sizeof(pg_uuid_t) * order->count);
 
 	for (int i = 0; i < order->count; i++)
 	{
 		rsv_identifier_make(&hold.claim_id, order->now, pool->name);
 		hold.number = numbers[i];
 		rsv_claim_insert(&hold, pool);
-		claim_ids[i] = hold.claim_id;
 		answer_claim("claimed", pool, &hold, as_of, answer);
 	}
-	rsv_limit_check_again(pool, claim_ids, order->count);
 	if (as_of != NULL)
 		rsv_store_forget(as_of);
 }

@@ -47,9 +47,12 @@ typedef bool TU_UpdateIndexes;
 	(index_beginscan)(table, index, snapshot, nkeys, norderbys)
 #endif
 
-/* PostgreSQL 17 keeps the number of a process apart from it */
+/* PostgreSQL 17 names what a process is, and is in, anew */
 #if PG_VERSION_NUM < 170000
-#define MyProcNumber (MyProc->pgprocno)
+#define MyProcNumber             (MyProc->pgprocno)
+#define rsv_local_transaction_id (MyProc->lxid)
+#else
+#define rsv_local_transaction_id (MyProc->vxid.lxid)
 #endif
 
 #endif /* RESERVATION_COMPAT_H */

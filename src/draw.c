@@ -37,7 +37,9 @@ typedef struct Taking
 	int64 wanted;
 	RsvDraw draw;
 	TimestampTz now;
-	bool crowded;  /* a slot was in flight, now or when we looked before */
+	bool crowded; /* a slot was in flight, now or when we looked before */
+	bool asked;   /* whether there is room for a slot of our own */
+	bool may_split;
 	List *slots;   /* those that nobody is changing, none with enough */
 	int64 free;    /* in them */
 	int64 lapsed;  /* in holds whose time is over */
@@ -50,6 +52,7 @@ static bool look(Taking *taking, int64 *available);
 static bool take_quickly(Taking *taking);
 static bool take_somewhere(Taking *taking);
 static RsvWrite take_from(Taking *taking, RsvSlot *slot);
+static bool may_split(Taking *taking);
 static void delete_empty(Taking *taking);
 static void look_at_lapsed(Taking *taking, RsvHint *hint);
 static bool gather(void *argument);
@@ -210,7 +213,7 @@ take_from(Taking *taking, RsvSlot *slot)
 	RsvWrite result;
 
 	Assert(rest >= 0);
-	if (taking->crowded && rest / 2 >= taking->wanted && rsv_slot_may_split(pool_id, taking->now))
+	if (taking->crowded && rest / 2 >= taking->wanted && may_split(taking))
 		half = rest / 2;
 	result = rsv_slot_change(pool_id, slot, rest - half,
 							 slot->added - (taking->draw == RSV_DRAW_ADJUST ? taking->wanted : 0),
@@ -218,6 +221,19 @@ take_from(Taking *taking, RsvSlot *slot)
 	if (result == RSV_WRITTEN && half > 0)
 		rsv_slot_split(pool_id, half);
 	return result;
+}
+
+/*
+ * Is there room for a slot of our own? Asked once in a call: it may take longer
+ * than others leave a slot as it is.
+ */
+static bool
+may_split(Taking *taking)
+{
+	if (!taking->asked)
+		taking->may_split = rsv_slot_may_split(taking->pool->pool_id, taking->now);
+	taking->asked = true;
+	return taking->may_split;
 }
 
 /* Deletes some of the slots on the way that have nothing left, except the first. */

@@ -176,7 +176,7 @@ take_numbered(RsvHold *hold, RsvItem *item)
 
 		rsv_identifier_make(&claim.claim_id, hold->now, item->pool.name);
 		claim.number = numbers[i];
-		rsv_claim_make(&claim, &item->pool);
+		rsv_claim_insert(&claim, &item->pool);
 		*copy = claim;
 		hold->claims = lappend(hold->claims, copy);
 	}
@@ -203,7 +203,7 @@ take_counted(RsvHold *hold, RsvItem *item)
 	claim->holder = hold->holder;
 	claim->request_id = hold->request_id;
 	rsv_identifier_make(&claim->claim_id, hold->now, item->pool.name);
-	rsv_claim_make(claim, &item->pool);
+	rsv_claim_insert(claim, &item->pool);
 	hold->claims = lappend(hold->claims, claim);
 	return true;
 }

@@ -75,6 +75,7 @@ typedef struct Database
 	RsvOutcome outcome;
 	int failures; /* in a row */
 	RsvRetention retention;
+	TransactionId began; /* the next transaction id when the last visit did, invalid: none yet */
 } Database;
 
 static Visits *visits = NULL;
@@ -347,6 +348,7 @@ end_visit(Database *database)
 	database->outcome = visit.outcome;
 	database->failures = visit.outcome == RSV_VISIT_FAILED ? database->failures + 1 : 0;
 	database->retention = visit.retention;
+	database->began = visit.began;
 }
 
 /* Begins the visits that are due, as many as there is room for. */
@@ -427,6 +429,7 @@ begin_visit(Database *database, int place)
 		.number = ++visits->last,
 		.outcome = RSV_VISIT_FAILED,
 		.retention = database->retention,
+		.began = database->began,
 	};
 	SpinLockRelease(&visits->lock);
 

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
@@ -85,6 +86,7 @@ static IndexName indexes[] = {
 	[RSV_ORDER_NUMBER] = {"order_number", RSV_ORDER},
 };
 
+static bool is_locked(const RsvTableInfo *info);
 static Oid named_relation(const char *name);
 static void table_learn(RsvTableInfo *info);
 static void learn_target(RsvTableInfo *info, Relation relation);
@@ -163,7 +165,8 @@ rsv_layout_blocks(RsvTable table)
  * Locks a table and returns what is known about it. Taking the lock reads the
  * news of other sessions, so only afterwards is it certain that what we know
  * is still so: an index created meanwhile must not be missed. While the lock is
- * held, the definition stays; news that arrive later are for the next call.
+ * held, the definition stays, so the second call in a (sub)transaction need not
+ * lock it again; news that arrive later are for the next call.
  */
 RsvTableInfo *
 rsv_layout_table(RsvTable table)
@@ -176,11 +179,21 @@ rsv_layout_table(RsvTable table)
 		CacheRegisterRelcacheCallback(forget_changed, (Datum) 0);
 		registered = true;
 	}
-	if (OidIsValid(info->oid))
+	if (OidIsValid(info->oid) && !is_locked(info))
 		LockRelationOid(info->oid, RowExclusiveLock);
 	if (!OidIsValid(info->oid) || info->stale)
 		table_learn(info);
+	info->locked_by = rsv_local_transaction_id;
+	info->locked_in = GetCurrentSubTransactionId();
 	return info;
+}
+
+/* Locked by this very subtransaction; the lock of an inner one may be gone. */
+static bool
+is_locked(const RsvTableInfo *info)
+{
+	return info->locked_by == rsv_local_transaction_id &&
+		info->locked_in == GetCurrentSubTransactionId();
 }
 
 /*

@@ -11,11 +11,13 @@
 typedef struct RsvTableInfo
 {
 	const char *name;
-	int ncolumns;          /* as this version of the library expects */
-	Oid oid;               /* InvalidOid: never looked up */
-	Oid file;              /* where its rows lie, another one after a rewrite */
-	bool stale;            /* changed since it was learned */
-	MemoryContext context; /* all that follows */
+	int ncolumns;                 /* as this version of the library expects */
+	Oid oid;                      /* InvalidOid: never looked up */
+	Oid file;                     /* where its rows lie, another one after a rewrite */
+	bool stale;                   /* changed since it was learned */
+	LocalTransactionId locked_by; /* the transaction that last locked it */
+	SubTransactionId locked_in;   /* and the subtransaction, until whose end it is locked */
+	MemoryContext context;        /* all that follows */
 	EState *estate;
 	ResultRelInfo *target;
 	Oid *index_oids;

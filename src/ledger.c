@@ -120,7 +120,7 @@ rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
 	return found;
 }
 
-/* Writes a new claim. Afterwards, rsv_limit_check_again. */
+/* Writes a new claim. Before it, rsv_limit_look. */
 void
 rsv_claim_insert(RsvClaim *claim, const RsvPool *pool)
 {
@@ -128,20 +128,13 @@ rsv_claim_insert(RsvClaim *claim, const RsvPool *pool)
 	bool nulls[CLAIM_COLUMNS];
 
 	Assert(claim->pool_id == pool->pool_id);
-	claim->by_holder = claim->by_holder || pool->per_holder > 0;
+	Assert(pool->looked_again);
+	claim->by_holder = claim->by_holder || pool->counts;
 	rsv_event_stamp(&claim->stamp);
 	claim_to_row(claim, values, nulls);
 	rsv_store_insert(RSV_CLAIM, values, nulls);
 	if (claim->state == RSV_HELD)
 		rsv_hint_held(claim->pool_id, claim->expires_at);
-}
-
-/* Writes a single new claim. */
-void
-rsv_claim_make(RsvClaim *claim, const RsvPool *pool)
-{
-	rsv_claim_insert(claim, pool);
-	rsv_limit_check_again(pool, &claim->claim_id, 1);
 }
 
 /*

@@ -10,8 +10,9 @@
  * Claims of pools without a limit are not in the index by holder. When a pool
  * gets its first limit, they are put there, and no claim is overlooked: whoever
  * sets the limit changes the pool's row first, then waits for the transactions
- * that have written claims, then looks; whoever claims writes first, then looks
- * whether the pool's row is changing. One of the two sees the other.
+ * that have locked the table of claims for writing, then looks; whoever claims
+ * locks the table first, then looks whether the pool's row is changing, and then
+ * writes. One of the two sees the other.
  *
  * Locks: rsv_limit_lock, before the row of any claim.
  */
@@ -111,24 +112,18 @@ rsv_limit_begin(const RsvPool *pool)
 	rsv_plan_end(&session);
 }
 
-/* After making claims: has the pool got a limit meanwhile, so that they count? */
-void
-rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count)
+/*
+ * Before claims are written: is somebody changing the pool? Then it may be getting
+ * its limit, and they count. False: its row is no longer as it was read.
+ */
+bool
+rsv_limit_look(RsvPool *pool)
 {
-	if (pool->per_holder > 0 || !rsv_pool_is_changing(pool))
-		return;
-	for (int i = 0; i < count; i++)
-	{
-		Snapshot as_of = rsv_store_now();
-		TransactionId holder;
-		RsvClaim claim;
+	bool stands;
 
-		if (rsv_claim_read(&claim_ids[i], as_of, &claim) && !claim.by_holder)
-		{
-			claim.by_holder = true;
-			if (rsv_claim_change(&claim, claim.state, true, &holder) != RSV_WRITTEN)
-				elog(ERROR, "a claim of this transaction was changed by another");
-		}
-		rsv_store_forget(as_of);
-	}
+	rsv_layout_lock(RSV_CLAIM);
+	stands = !rsv_pool_is_changing(pool);
+	pool->looked_again = true;
+	pool->counts = pool->counts || !stands;
+	return stands;
 }

@@ -320,6 +320,7 @@ adopt(Row *row, Datum value)
 	switch (rsv_supply_take_unit(&pool, row->number, &now, rsv_wait_deadline(NULL, now)))
 	{
 		case RSV_TAKEN:
+			(void) rsv_limit_look(&pool);
 			make_claim(row, &pool, now);
 			break;
 		case RSV_GONE:
@@ -373,7 +374,7 @@ make_claim(Row *row, const RsvPool *pool, TimestampTz now)
 
 	claim.holder = rsv_holder_name(&row->numbering->holder, row->data->tg_relation, row->tuple);
 	rsv_identifier_make(&claim.claim_id, now, pool->name);
-	rsv_claim_make(&claim, pool);
+	rsv_claim_insert(&claim, pool);
 	ForceSyncCommit();
 	row->claim = claim;
 	row->has_claim = true;

@@ -26,7 +26,7 @@
 #define POOL_DROPPED_AT 15
 #define POOL_LINED      20
 
-static bool was_overtaken(const RsvPool *pool, RsvPool *current);
+static bool was_overtaken(RsvPool *pool, RsvPool *current);
 static void put_units_back(const RsvPool *pool, const int32 *numbers, int32 count);
 
 /* Does anybody wait, whom what is free could not satisfy? Then a passer-by gets nothing. */
@@ -41,8 +41,8 @@ rsv_pass_barred(const RsvPool *pool, TimestampTz now)
 
 /* rsv_supply_take for a passer-by */
 RsvSupply
-rsv_pass_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline,
-			  int32 *numbers, int64 *available, bool tentative)
+rsv_pass_take(RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline, int32 *numbers,
+			  int64 *available, bool tentative)
 {
 	RsvSupply supply;
 	RsvPool current;
@@ -63,7 +63,7 @@ rsv_pass_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz de
 
 /* rsv_supply_take_unit for a passer-by */
 RsvSupply
-rsv_pass_take_unit(const RsvPool *pool, int32 number, TimestampTz *now, TimestampTz deadline)
+rsv_pass_take_unit(RsvPool *pool, int32 number, TimestampTz *now, TimestampTz deadline)
 {
 	RsvSupply supply;
 	RsvPool current;
@@ -82,8 +82,8 @@ rsv_pass_take_unit(const RsvPool *pool, int32 number, TimestampTz *now, Timestam
 
 /* rsv_draw for a passer-by */
 RsvSupply
-rsv_pass_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
-			  TimestampTz deadline, int64 *available)
+rsv_pass_draw(RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, TimestampTz deadline,
+			  int64 *available)
 {
 	RsvSupply supply;
 	RsvPool current;
@@ -144,9 +144,11 @@ rsv_pass_count(const RsvPool *pool, TimestampTz now)
 
 /* A unit was taken: does anybody wait by now? Then *current is the pool as it is. */
 static bool
-was_overtaken(const RsvPool *pool, RsvPool *current)
+was_overtaken(RsvPool *pool, RsvPool *current)
 {
-	if (!pool->lined && !rsv_pool_is_changing(pool))
+	bool stands = rsv_limit_look(pool);
+
+	if (!pool->lined && stands)
 		return false;
 	rsv_pool_read(pool->pool_id, current);
 	return current->lined && rsv_ticket_waits(pool->pool_id);

@@ -451,6 +451,7 @@ pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool)
 	pool->labelled = DatumGetBool(values[POOL_LABELLED]);
 	pool->hold_ttl = interval_from_row(values, nulls, POOL_HOLD_TTL);
 	pool->per_holder = nulls[POOL_PER_HOLDER] ? 0 : DatumGetInt32(values[POOL_PER_HOLDER]);
+	pool->counts = pool->per_holder > 0;
 	pool->floor = DatumGetInt64(values[POOL_FLOOR]);
 	pool->has_ceiling = !nulls[POOL_CEILING];
 	pool->ceiling = pool->has_ceiling ? DatumGetInt64(values[POOL_CEILING]) : 0;

@@ -74,6 +74,8 @@ typedef struct RsvPool
 	bool pass_over;         /* who wants too much does not block smaller ones behind */
 	Interval *offer_ttl;    /* NULL: hold_ttl */
 	Interval *notify_every; /* NULL: never */
+	bool looked_again;      /* rsv_limit_look has been asked */
+	bool counts;            /* its claims count for a limit, or for one that is being set */
 } RsvPool;
 
 typedef enum RsvState
@@ -405,6 +407,7 @@ extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const 
 						   int nkeys);
 extern void rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
+extern TransactionId rsv_scan_writer(const RsvScan *scan);
 extern bool rsv_scan_lock(RsvScan *scan);
 extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
 extern bool rsv_store_stands(RsvTable table, ItemPointer tid);
@@ -552,7 +555,6 @@ typedef struct RsvEntry
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern void rsv_claim_insert(RsvClaim *claim, const RsvPool *pool);
-extern void rsv_claim_make(RsvClaim *claim, const RsvPool *pool);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
 extern void rsv_log(const RsvEntry *entry);
 extern RsvWrite rsv_claim_lapse(RsvClaim *claim, TimestampTz now, TransactionId *holder);
@@ -566,7 +568,7 @@ extern void rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvCl
 extern const char *rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *claim);
 #define RSV_SWEPT PG_INT32_MAX
 extern int32 rsv_sweep_holds(int32 *pool_id, int32 pools, int32 max);
-extern void rsv_sweep_slots(int32 *pool_id, int32 pools);
+extern void rsv_sweep_slots(int32 *pool_id, int32 pools, TransactionId quiet_since);
 
 /* archive.c: claims that are out of the way */
 extern bool rsv_archive_recall(const pg_uuid_t *claim_id);
@@ -744,7 +746,7 @@ extern void rsv_slot_spread(int32 pool_id, int64 quantity);
 extern int64 rsv_slot_available(const RsvPool *pool, TimestampTz now);
 extern int64 rsv_slot_added(const RsvPool *pool);
 extern int64 rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of);
-extern void rsv_slot_merge(int32 pool_id);
+extern void rsv_slot_merge(int32 pool_id, TransactionId quiet_since);
 extern void rsv_round_begin(RsvRound *round, int32 pool_id);
 extern bool rsv_round_next(RsvRound *round, RsvSlot *slot);
 extern void rsv_round_end(RsvRound *round);
@@ -779,7 +781,7 @@ extern const RsvPool *rsv_limit_lock_all(const RsvPool **pools, int npools, cons
 extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
 								List **holds);
 extern void rsv_limit_begin(const RsvPool *pool);
-extern void rsv_limit_check_again(const RsvPool *pool, const pg_uuid_t *claim_ids, int count);
+extern bool rsv_limit_look(RsvPool *pool);
 
 /* refund.c: finalized claims taken back */
 extern void rsv_claim_rename(const pg_uuid_t *claim_id, text *holder);
@@ -866,12 +868,12 @@ extern void rsv_line_sweep(int32 *pool_id, int32 pools);
 extern RsvLot *rsv_lottery_draw(const RsvPool *pool, const text *seed, int32 *nlots);
 
 /* passer.c: claiming past the waiting line */
-extern RsvSupply rsv_pass_take(const RsvPool *pool, int32 count, TimestampTz *now,
+extern RsvSupply rsv_pass_take(RsvPool *pool, int32 count, TimestampTz *now,
 							   TimestampTz deadline, int32 *numbers, int64 *available,
 							   bool tentative);
-extern RsvSupply rsv_pass_take_unit(const RsvPool *pool, int32 number, TimestampTz *now,
+extern RsvSupply rsv_pass_take_unit(RsvPool *pool, int32 number, TimestampTz *now,
 									TimestampTz deadline);
-extern RsvSupply rsv_pass_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
+extern RsvSupply rsv_pass_draw(RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
 							   TimestampTz deadline, int64 *available);
 extern bool rsv_pass_barred(const RsvPool *pool, TimestampTz now);
 extern void rsv_pass_mark(RsvPool *pool);

@@ -307,6 +307,7 @@ static void
 give(RsvServing *serving, const RsvTicket *ticket, const pg_uuid_t *claim_ids, int count)
 {
 	const RsvPool *pool = serving->pool;
+	RsvPool current = *pool;
 	RsvClaim claim = {
 		.claimed_at = serving->now,
 		.expires_at = serving->expires_at,
@@ -317,12 +318,13 @@ give(RsvServing *serving, const RsvTicket *ticket, const pg_uuid_t *claim_ids, i
 		.holder = ticket->holder,
 	};
 
+	(void) rsv_limit_look(&current);
 	for (int i = 0; i < count; i++)
 	{
 		claim.claim_id = claim_ids[i];
 		if (!pool->counted)
 			claim.number = serving->numbers[i];
-		rsv_claim_insert(&claim, pool);
+		rsv_claim_insert(&claim, &current);
 		if (serving->answer != NULL)
 			rsv_answer_row(serving->answer,
 						   (Datum[]) {UUIDPGetDatum(&ticket->ticket_id),
@@ -331,7 +333,6 @@ give(RsvServing *serving, const RsvTicket *ticket, const pg_uuid_t *claim_ids, i
 									  TimestampTzGetDatum(claim.expires_at)},
 						   (bool[]) {false, false, false, pool->counted, false, false});
 	}
-	rsv_limit_check_again(pool, claim_ids, count);
 	if (pool->counted)
 		serving->quantity -= ticket->quantity;
 	else

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -30,7 +31,7 @@ static bool is_live_hold(const RsvClaim *claim, TimestampTz now);
 static RsvState state_at(const RsvClaim *claim, TimestampTz now);
 static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim,
 							RsvPool *pool, bool *replayed);
-static bool may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampTz *now,
+static bool may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now,
 						bool *taken_again);
 pg_noreturn static void refuse_undecided(const RsvClaim *claim);
 static void answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool,
@@ -151,7 +152,7 @@ rsv_sweep(PG_FUNCTION_ARGS)
 	rsv_require_writable("sweep");
 	lapsed = rsv_sweep_holds(&pool_id, PG_INT32_MAX, max);
 	pool_id = 0;
-	rsv_sweep_slots(&pool_id, max);
+	rsv_sweep_slots(&pool_id, max, ReadNextTransactionId());
 	pool_id = 0;
 	rsv_line_sweep(&pool_id, max);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)},
@@ -328,8 +329,7 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
  * would, and if its unit was given back, get it again (taken_again).
  */
 static bool
-may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampTz *now,
-			bool *taken_again)
+may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now, bool *taken_again)
 {
 	TimestampTz deadline = rsv_wait_deadline(NULL, *now);
 	int64 available;
@@ -350,6 +350,7 @@ may_be_late(const RsvClaim *claim, int64 wanted, const RsvPool *pool, TimestampT
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
 	*taken_again = supply == RSV_TAKEN;
+	claim->by_holder = claim->by_holder || pool->counts;
 	return *taken_again;
 }
 
@@ -462,10 +463,11 @@ sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
 
 /*
  * Puts the slots of up to so many counted pools together, those above *pool_id, if
- * they have become quiet. Moves it as rsv_sweep_holds does.
+ * they have been quiet since this transaction id was the next. Moves *pool_id as
+ * rsv_sweep_holds does.
  */
 void
-rsv_sweep_slots(int32 *pool_id, int32 pools)
+rsv_sweep_slots(int32 *pool_id, int32 pools, TransactionId quiet_since)
 {
 	Snapshot as_of = rsv_store_now();
 	bool found = true;
@@ -481,7 +483,7 @@ rsv_sweep_slots(int32 *pool_id, int32 pools)
 		*pool_id = found ? DatumGetInt32(scan.slot->tts_values[0]) : RSV_SWEPT;
 		rsv_scan_end(&scan);
 		if (found)
-			rsv_slot_merge(*pool_id);
+			rsv_slot_merge(*pool_id, quiet_since);
 	}
 	rsv_store_forget(as_of);
 }

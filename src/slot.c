@@ -9,7 +9,8 @@
  * in flight leaves half of what another has in a slot of its own, up to
  * reservation.stock_slots. Emptied slots are deleted by the next who passes, and
  * sweep puts together the slots of a pool that has become quiet: a long
- * transaction that did so by the way would sit on what others could have.
+ * transaction that did so by the way would sit on what others could have, and
+ * under an old snapshot a walk passes what is left of every slot there was.
  *
  * Invariant: the quantities of a pool's slots, its floor and its live claims add
  * up to capacity + units_added + what was adjusted (added). A constraint holds
@@ -28,6 +29,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "common/int.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -175,10 +177,10 @@ rsv_slot_added(const RsvPool *pool)
 
 /*
  * Puts the slots of a pool together, down to as many as a pool begins with, if
- * nobody is changing any of them.
+ * nobody is changing any of them, nor has since this transaction id was the next.
  */
 void
-rsv_slot_merge(int32 pool_id)
+rsv_slot_merge(int32 pool_id, TransactionId quiet_since)
 {
 	List *slots = NIL;
 	bool quiet = true;
@@ -188,7 +190,8 @@ rsv_slot_merge(int32 pool_id)
 	begin_at(&round, pool_id, PG_INT32_MAX, NULL);
 	while (quiet && rsv_round_next(&round, &slot))
 	{
-		quiet = !TransactionIdIsValid(slot.holder);
+		quiet = !TransactionIdIsValid(slot.holder) &&
+			TransactionIdPrecedes(rsv_scan_writer(&round.scan), quiet_since);
 		slots = lcons_int(slot.slot, slots);
 	}
 	rsv_round_end(&round);

@@ -50,7 +50,7 @@ enum
 
 static void order(Order *order, RsvAnswer *answer);
 static bool within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer);
-static void take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *request,
+static void take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request,
 				 RsvAnswer *answer);
 static void refuse(const Order *order, const RsvPool *pool, const char *status, int64 available,
 				   RsvAnswer *answer);
@@ -167,8 +167,7 @@ within_limit(const Order *order, const RsvPool *pool, RsvAnswer *answer)
 
 /* Takes the quantity for the holder, or says why not. */
 static void
-take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *request,
-	 RsvAnswer *answer)
+take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request, RsvAnswer *answer)
 {
 	int64 available = 0;
 	RsvSupply supply =
@@ -191,7 +190,7 @@ take(Order *order, const RsvPool *pool, TimestampTz deadline, RsvRequest *reques
 	}
 	claim.expires_at = order->charge ? DT_NOEND : rsv_pool_hold_end(pool, order->ttl, order->now);
 	rsv_identifier_make(&claim.claim_id, order->now, pool->name);
-	rsv_claim_make(&claim, pool);
+	rsv_claim_insert(&claim, pool);
 	if (order->charge)
 		ForceSyncCommit();
 	rsv_request_keep(request, answer);

@@ -262,6 +262,16 @@ rsv_scan_next(RsvScan *scan)
 	return false;
 }
 
+/* The transaction that wrote the row version that the scan stands on. */
+TransactionId
+rsv_scan_writer(const RsvScan *scan)
+{
+	bool isnull;
+
+	return DatumGetTransactionId(
+		slot_getsysattr(scan->slot, MinTransactionIdAttributeNumber, &isnull));
+}
+
 /*
  * Locks the newest version of the row that the scan stands on, and moves there;
  * waits for whoever is changing it. False if it is gone: look again.

@@ -27,6 +27,7 @@ typedef struct RsvVisit
 	uint64 number; /* of the visit: a worker that came late must not answer for another */
 	RsvOutcome outcome;
 	RsvRetention retention;
+	TransactionId began; /* the next transaction id when the last visit began */
 } RsvVisit;
 
 extern void rsv_visit_read(int place, RsvVisit *visit);

@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
@@ -69,16 +70,17 @@ typedef enum Batch
 PGDLLEXPORT void rsv_worker_main(Datum argument);
 
 static void prepare_session(void);
-static RsvOutcome work(RsvRetention *retention);
-static Batch do_batch(Chore chore, int32 *pool_id, RsvRetention *retention);
+static RsvOutcome work(RsvVisit *visit);
+static Batch do_batch(Chore chore, int32 *pool_id, RsvVisit *visit);
 static Batch make_way(void);
-static bool do_chore(Chore chore, int32 *pool_id, RsvRetention *retention);
+static bool do_chore(Chore chore, int32 *pool_id, RsvVisit *visit);
 
 /* The process of one visit; argument: its place among the visits under way. */
 void
 rsv_worker_main(Datum argument)
 {
 	int place = DatumGetInt32(argument);
+	TransactionId began;
 	RsvVisit visit;
 
 	pqsignal(SIGTERM, die);
@@ -87,7 +89,9 @@ rsv_worker_main(Datum argument)
 	rsv_visit_read(place, &visit);
 	BackgroundWorkerInitializeConnectionByOid(visit.database, InvalidOid, 0);
 	prepare_session();
-	visit.outcome = work(&visit.retention);
+	began = ReadNextTransactionId();
+	visit.outcome = work(&visit);
+	visit.began = began;
 	rsv_visit_end(place, &visit);
 }
 
@@ -112,7 +116,7 @@ prepare_session(void)
 
 /* Does every chore, batch by batch. */
 static RsvOutcome
-work(RsvRetention *retention)
+work(RsvVisit *visit)
 {
 	/* one worker per database, also after the launcher died and forgot this one */
 	if (!rsv_lock_session(RSV_LOCK_WORKER))
@@ -123,7 +127,7 @@ work(RsvRetention *retention)
 		Batch batch;
 
 		do
-			batch = do_batch(chore, &pool_id, retention);
+			batch = do_batch(chore, &pool_id, visit);
 		while (batch == BATCH_MORE);
 		if (batch == BATCH_NO_EXTENSION)
 			return RSV_VISIT_NO_EXTENSION;
@@ -135,7 +139,7 @@ work(RsvRetention *retention)
 
 /* One batch of a chore, in a transaction of its own. */
 static Batch
-do_batch(Chore chore, int32 *pool_id, RsvRetention *retention)
+do_batch(Chore chore, int32 *pool_id, RsvVisit *visit)
 {
 	Batch batch;
 
@@ -153,7 +157,7 @@ do_batch(Chore chore, int32 *pool_id, RsvRetention *retention)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	batch = make_way();
-	if (batch == BATCH_LAST && do_chore(chore, pool_id, retention))
+	if (batch == BATCH_LAST && do_chore(chore, pool_id, visit))
 		batch = BATCH_MORE;
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -182,7 +186,7 @@ make_way(void)
 
 /* Does a batch of a chore, and says whether there is more of it. */
 static bool
-do_chore(Chore chore, int32 *pool_id, RsvRetention *retention)
+do_chore(Chore chore, int32 *pool_id, RsvVisit *visit)
 {
 	switch (chore)
 	{
@@ -193,10 +197,10 @@ do_chore(Chore chore, int32 *pool_id, RsvRetention *retention)
 			rsv_line_sweep(pool_id, 1);
 			return *pool_id < RSV_SWEPT;
 		case CHORE_SLOTS:
-			rsv_sweep_slots(pool_id, RSV_SLOTS_MAX);
+			rsv_sweep_slots(pool_id, RSV_SLOTS_MAX, visit->began);
 			return *pool_id < RSV_SWEPT;
 		case CHORE_RETENTION:
-			return rsv_retention_batch(retention);
+			return rsv_retention_batch(&visit->retention);
 		case CHORES:
 			break;
 	}

@@ -134,6 +134,22 @@ foreach my $dbname ('shop', 'other')
 like($node->safe_psql('postgres', "SELECT query FROM pg_stat_activity WHERE backend_type = 'reservation launcher'"),
 	qr/^databases: 4, done in: 2$/, 'the launcher says what it knows');
 
+# ---- slots that are in use stay apart, and no visit tears down what the next buyer builds again
+
+my $deleted = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'stock'";
+naptime('1s');
+$node->safe_psql('shop', "SELECT reservation.create_pool('hot', 1000000000, 'counted')");
+my $before_sale = $node->safe_psql('shop', $deleted);
+append_to_file($node->basedir . '/take.sql', "SELECT status FROM reservation.take('hot', 'bea', 1);\n");
+$node->command_ok([ 'pgbench', '-n', '-c', '8', '-T', '4', '-f', $node->basedir . '/take.sql', 'shop' ],
+	'a sale while the worker visits');
+cmp_ok($node->safe_psql('shop', "SELECT count(*) FROM reservation.stock WHERE pool_id = 3"),
+	'>', 2, 'the sale has made slots');
+is($node->safe_psql('shop', $deleted), $before_sale, 'and none of them was put together');
+ok($node->poll_query_until('shop', 'SELECT count(*) = 2 FROM reservation.stock WHERE pool_id = 3'),
+	'until it was over');
+naptime('100ms');
+
 # ---- nothing to do: nothing is written
 
 my $xid = 'SELECT pg_snapshot_xmax(pg_current_snapshot())';
