@@ -229,7 +229,7 @@ stand(Joiner *joiner, RsvPool *pool, TimestampTz deadline, RsvTicket *ticket)
 
 		CHECK_FOR_INTERRUPTS();
 		rsv_lock(RSV_LOCK_TICKET, pool->pool_id, joiner->holder);
-		found = rsv_ticket_of_holder(pool, joiner->holder, NULL, ticket, &in_flight);
+		found = rsv_ticket_of_holder(pool, joiner->holder, ticket, &in_flight);
 		if (!found && !in_flight.any)
 			status = insert(joiner, pool, number, ticket);
 		rsv_unlock(RSV_LOCK_TICKET, pool->pool_id, joiner->holder);

@@ -405,6 +405,7 @@ extern Snapshot rsv_store_now(void);
 extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
 						   int nkeys);
+extern bool rsv_scan_find(RsvScan *scan, RsvIndex index, const RsvKey *keys, int nkeys);
 extern void rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
 extern TransactionId rsv_scan_writer(const RsvScan *scan);
@@ -803,8 +804,8 @@ extern const char *rsv_admission(const RsvPool *pool, const text *holder, Timest
 /* ticket.c: rows of reservation.ticket */
 extern void rsv_ticket_from_scan(RsvScan *scan, RsvTicket *ticket);
 extern bool rsv_ticket_read(const pg_uuid_t *ticket_id, Snapshot as_of, RsvTicket *ticket);
-extern bool rsv_ticket_of_holder(const RsvPool *pool, const text *holder, Snapshot as_of,
-								 RsvTicket *ticket, RsvInFlight *in_flight);
+extern bool rsv_ticket_of_holder(const RsvPool *pool, const text *holder, RsvTicket *ticket,
+								 RsvInFlight *in_flight);
 extern void rsv_ticket_insert(RsvTicket *ticket);
 extern RsvWrite rsv_ticket_change(RsvTicket *ticket, RsvTicketState state, TimestampTz now,
 								  bool wait);
@@ -868,9 +869,8 @@ extern void rsv_line_sweep(int32 *pool_id, int32 pools);
 extern RsvLot *rsv_lottery_draw(const RsvPool *pool, const text *seed, int32 *nlots);
 
 /* passer.c: claiming past the waiting line */
-extern RsvSupply rsv_pass_take(RsvPool *pool, int32 count, TimestampTz *now,
-							   TimestampTz deadline, int32 *numbers, int64 *available,
-							   bool tentative);
+extern RsvSupply rsv_pass_take(RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline,
+							   int32 *numbers, int64 *available, bool tentative);
 extern RsvSupply rsv_pass_take_unit(RsvPool *pool, int32 number, TimestampTz *now,
 									TimestampTz deadline);
 extern RsvSupply rsv_pass_draw(RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,

@@ -296,11 +296,8 @@ find_slot(RsvScan *scan, int32 pool_id, int32 number, RsvSlot *slot)
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(number)},
 	};
-	bool found;
+	bool found = rsv_scan_find(scan, RSV_STOCK_PKEY, keys, lengthof(keys));
 
-	rsv_scan_begin(scan, RSV_STOCK_PKEY, NULL, keys, lengthof(keys));
-	scan->direction = BackwardScanDirection;
-	found = rsv_scan_next(scan);
 	if (found)
 		slot_from_scan(scan, slot);
 	return found;
@@ -430,7 +427,7 @@ rsv_slot_may_split(int32 pool_id, TimestampTz now)
 	rsv_round_end(&round);
 	if (count >= rsv_stock_slots)
 		place->full = now;
-	return !exists && count < rsv_stock_slots;
+	return !exists && count < rsv_stock_slots && !slot_exists(pool_id, MyProcNumber);
 }
 
 /* Makes a slot of our own, from which this session takes next. */

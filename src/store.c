@@ -9,7 +9,8 @@
  * Decisions are taken on what is true now, at every isolation level. A scan
  * "as of" a snapshot sees the rows of one instant (rsv_store_now). A scan
  * without one sees committed rows and those of unfinished transactions, and
- * says whose (SnapshotDirty). Neither takes part in serializable conflict
+ * says whose (SnapshotDirty); it may miss a row that is updated while it passes
+ * (rsv_scan_find does not). Neither takes part in serializable conflict
  * checks: what we promise rests on row locks and unique indexes, so a false
  * serialization failure would buy nothing.
  *
@@ -25,6 +26,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/smgr.h"
 #include "utils/snapmgr.h"
@@ -35,6 +37,7 @@
 /* Conditions that a scan can have */
 #define RSV_KEYS_MAX 4
 
+static bool is_there(RsvIndex index, const RsvKey *keys, int nkeys);
 static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static void look_at_block(RsvScan *scan, RsvSpot *spots, BlockNumber *blocks, bool *there,
 						  int first, int count);
@@ -94,6 +97,44 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
 	rows->xs_want_itup = scan->as_of == NULL; /* for rsv_scan_ahead */
 	index_rescan(rows, scan_keys, nkeys, NULL, 0);
 	scan->scan = rows;
+}
+
+/*
+ * Stands a scan on the row with a unique key, in flight or not; false if there is
+ * none. The caller ends the scan. An update that commits between our look in the
+ * index and that at the row hides the row's old version, and the new one was not
+ * in the index yet: so what was not found must not be there for a snapshot, either.
+ */
+bool
+rsv_scan_find(RsvScan *scan, RsvIndex index, const RsvKey *keys, int nkeys)
+{
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		rsv_scan_begin(scan, index, NULL, keys, nkeys);
+		scan->direction = BackwardScanDirection; /* the newest version first */
+		if (rsv_scan_next(scan))
+			return true;
+		if (!is_there(index, keys, nkeys))
+			return false;
+		rsv_scan_end(scan);
+	}
+}
+
+/* Is there a row with this key, for a snapshot of this instant? */
+static bool
+is_there(RsvIndex index, const RsvKey *keys, int nkeys)
+{
+	Snapshot now = rsv_store_now();
+	RsvScan scan;
+	bool there;
+
+	rsv_scan_begin(&scan, index, now, keys, nkeys);
+	scan.direction = BackwardScanDirection;
+	there = rsv_scan_next(&scan);
+	rsv_scan_end(&scan);
+	rsv_store_forget(now);
+	return there;
 }
 
 /* Starts the same scan anew, with other keys of the same shape. */

@@ -92,46 +92,46 @@ rsv_ticket_read(const pg_uuid_t *ticket_id, Snapshot as_of, RsvTicket *ticket)
 }
 
 /*
- * The ticket with which a holder stands in line, or was made an offer: as of a
- * snapshot; or, without one, as it is now, with *in_flight if another transaction
- * has not decided that yet.
+ * The ticket with which a holder stands in line, or was made an offer; not if
+ * another transaction has not decided that yet: that is *in_flight.
  */
 bool
-rsv_ticket_of_holder(const RsvPool *pool, const text *holder, Snapshot as_of, RsvTicket *ticket,
+rsv_ticket_of_holder(const RsvPool *pool, const text *holder, RsvTicket *ticket,
 					 RsvInFlight *in_flight)
 {
 	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(holder)},
 	};
-	bool found = false;
 	RsvScan scan;
+	bool found = rsv_scan_find(&scan, RSV_TICKET_HOLDER, keys, lengthof(keys));
 
-	rsv_scan_begin(&scan, RSV_TICKET_HOLDER, as_of, keys, lengthof(keys));
-	while (rsv_scan_next(&scan))
-	{
-		if (as_of == NULL && TransactionIdIsValid(scan.holder))
-		{
-			rsv_in_flight_add(in_flight, scan.holder);
-			continue;
-		}
+	if (found && TransactionIdIsValid(scan.holder))
+		rsv_in_flight_add(in_flight, scan.holder);
+	else if (found)
 		rsv_ticket_from_scan(&scan, ticket);
-		found = true;
-	}
 	rsv_scan_end(&scan);
-	return found;
+	return found && !in_flight->any;
 }
 
 /* How much a holder waits for, which counts for per_holder. */
 int64
 rsv_ticket_wanted(const RsvPool *pool, const text *holder, Snapshot as_of)
 {
-	RsvTicket ticket;
+	RsvKey keys[] = {
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
+		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(holder)},
+	};
+	RsvTicket ticket = {.state = RSV_TICKET_ENDED};
+	RsvScan scan;
 
-	if (!pool->lined || !rsv_ticket_of_holder(pool, holder, as_of, &ticket, NULL) ||
-		ticket.state != RSV_TICKET_WAITING)
+	if (!pool->lined)
 		return 0;
-	return ticket.quantity;
+	rsv_scan_begin(&scan, RSV_TICKET_HOLDER, as_of, keys, lengthof(keys));
+	if (rsv_scan_next(&scan))
+		rsv_ticket_from_scan(&scan, &ticket);
+	rsv_scan_end(&scan);
+	return ticket.state == RSV_TICKET_WAITING ? ticket.quantity : 0;
 }
 
 /*

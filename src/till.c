@@ -265,19 +265,12 @@ rsv_payment_find(const text *provider, const text *payment_id, RsvPayment *payme
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(payment_id)},
 	};
 	RsvScan scan;
-	bool found = false;
+	bool found = rsv_scan_find(&scan, RSV_PAYMENT_PKEY, keys, lengthof(keys));
 
-	rsv_scan_begin(&scan, RSV_PAYMENT_PKEY, NULL, keys, lengthof(keys));
-	while (rsv_scan_next(&scan))
-	{
-		if (TransactionIdIsValid(scan.holder))
-			rsv_in_flight_add(in_flight, scan.holder);
-		else
-		{
-			payment_from_scan(&scan, payment);
-			found = true;
-		}
-	}
+	if (found && TransactionIdIsValid(scan.holder))
+		rsv_in_flight_add(in_flight, scan.holder);
+	else if (found)
+		payment_from_scan(&scan, payment);
 	rsv_scan_end(&scan);
 	return found && !in_flight->any;
 }
