@@ -94,7 +94,10 @@ rsv_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, Ti
 		enough = *available >= taking.wanted;
 		rsv_slot_add(available, got);
 		if (enough && (tentative ? gather(&taking) : rsv_attempt(gather, &taking)))
+		{
+			delete_empty(&taking);
 			return RSV_TAKEN;
+		}
 		if (enough && tentative)
 		{
 			got += taking.wanted - taking.missing;
@@ -198,12 +201,10 @@ take_somewhere(Taking *taking)
 			round.at_most = slot.slot;
 	}
 	rsv_round_end(&round);
-	if (taken)
-		delete_empty(taking);
 	return taken;
 }
 
-/* Takes from a slot that has enough, and leaves half of the rest in a slot of our own. */
+/* Takes from a slot that has enough, and leaves half of the rest in the slot of our own. */
 static RsvWrite
 take_from(Taking *taking, RsvSlot *slot)
 {
@@ -236,7 +237,10 @@ may_split(Taking *taking)
 	return taking->may_split;
 }
 
-/* Deletes some of the slots on the way that have nothing left, except the first. */
+/*
+ * What is left is thin: deletes some of the slots that had nothing, except the first.
+ * Before, an empty slot waits for its session to fill it again.
+ */
 static void
 delete_empty(Taking *taking)
 {

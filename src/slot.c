@@ -7,10 +7,11 @@
  * give, and a call takes from one that nobody else is changing. A pool begins
  * with two slots, so that a second buyer has somewhere to go; whoever finds one
  * in flight leaves half of what another has in a slot of its own, up to
- * reservation.stock_slots. Emptied slots are deleted by the next who passes, and
- * sweep puts together the slots of a pool that has become quiet: a long
- * transaction that did so by the way would sit on what others could have, and
- * under an old snapshot a walk passes what is left of every slot there was.
+ * reservation.stock_slots, and fills that again when it is empty. Whoever has to
+ * gather from several deletes some that were empty, and sweep puts together the
+ * slots of a pool that has become quiet. Nobody else does: a long transaction that
+ * did so by the way would sit on what others could have, and under an old snapshot
+ * a walk passes all that is left of every slot there was.
  *
  * Invariant: the quantities of a pool's slots, its floor and its live claims add
  * up to capacity + units_added + what was adjusted (added). A constraint holds
@@ -406,37 +407,47 @@ rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of)
 	return sum;
 }
 
-/* Is there room for a slot of our own, and none yet? */
+/* Is there room for a slot of our own, or one already that nobody is changing? */
 bool
 rsv_slot_may_split(int32 pool_id, TimestampTz now)
 {
 	Place *place = place_of(pool_id);
-	bool exists = false;
 	int count = 0;
 	RsvRound round;
+	RsvScan scan;
 	RsvSlot slot;
+	bool exists;
 
 	if (now - place->full < USECS_PER_SEC)
 		return false;
+	exists = find_slot(&scan, pool_id, MyProcNumber, &slot);
+	rsv_scan_end(&scan);
+	if (exists)
+		return !TransactionIdIsValid(slot.holder);
 	begin_at(&round, pool_id, MyProcNumber, NULL);
-	while (!exists && count < rsv_stock_slots && rsv_round_next(&round, &slot))
-	{
-		exists = slot.slot == MyProcNumber;
+	while (count < rsv_stock_slots && rsv_round_next(&round, &slot))
 		count++;
-	}
 	rsv_round_end(&round);
 	if (count >= rsv_stock_slots)
 		place->full = now;
-	return !exists && count < rsv_stock_slots && !slot_exists(pool_id, MyProcNumber);
+	return count < rsv_stock_slots;
 }
 
-/* Makes a slot of our own, from which this session takes next. */
+/* Fills the slot of our own, or makes it: from there this session takes next. */
 void
 rsv_slot_split(int32 pool_id, int64 quantity)
 {
-	insert_slot(pool_id, MyProcNumber, quantity, 0);
+	RsvScan scan;
+	RsvSlot slot;
+	bool exists = find_slot(&scan, pool_id, MyProcNumber, &slot);
+
+	rsv_scan_end(&scan);
 	place_of(pool_id)->slot = MyProcNumber;
 	ItemPointerSetInvalid(&place_of(pool_id)->tid);
+	if (exists)
+		rsv_slot_give(pool_id, quantity, 0);
+	else
+		insert_slot(pool_id, MyProcNumber, quantity, 0);
 }
 
 /* The slot that this session took from last, if it is still there. */
