@@ -38,6 +38,7 @@
 #define RSV_KEYS_MAX 4
 
 static bool is_there(RsvIndex index, const RsvKey *keys, int nkeys);
+static void read_row(RsvScan *scan);
 static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static void look_at_block(RsvScan *scan, RsvSpot *spots, BlockNumber *blocks, bool *there,
 						  int first, int count);
@@ -103,19 +104,28 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
  * Stands a scan on the row with a unique key, in flight or not; false if there is
  * none. The caller ends the scan. An update that commits between our look in the
  * index and that at the row hides the row's old version, and the new one was not
- * in the index yet: so what was not found must not be there for a snapshot, either.
+ * in the index yet: so if the index had anything, a snapshot must agree.
  */
 bool
 rsv_scan_find(RsvScan *scan, RsvIndex index, const RsvKey *keys, int nkeys)
 {
 	for (;;)
 	{
+		bool passed = false;
+
 		CHECK_FOR_INTERRUPTS();
 		rsv_scan_begin(scan, index, NULL, keys, nkeys);
 		scan->direction = BackwardScanDirection; /* the newest version first */
-		if (rsv_scan_next(scan))
-			return true;
-		if (!is_there(index, keys, nkeys))
+		while (index_getnext_tid(scan->scan, scan->direction) != NULL)
+		{
+			passed = true;
+			if (index_fetch_heap(scan->scan, scan->slot))
+			{
+				read_row(scan);
+				return true;
+			}
+		}
+		if (!passed || !is_there(index, keys, nkeys))
 			return false;
 		rsv_scan_end(scan);
 	}
@@ -291,16 +301,22 @@ rsv_scan_next(RsvScan *scan)
 {
 	while (index_getnext_slot(scan->scan, scan->direction, scan->slot))
 	{
-		if (scan->as_of == NULL)
-			scan->holder =
-				TransactionIdIsValid(scan->dirty.xmin) ? scan->dirty.xmin : scan->dirty.xmax;
-		else if (scan->scan->xs_snapshot == SnapshotAny &&
-				 !table_tuple_satisfies_snapshot(scan->table, scan->slot, scan->as_of))
+		if (scan->scan->xs_snapshot == SnapshotAny &&
+			!table_tuple_satisfies_snapshot(scan->table, scan->slot, scan->as_of))
 			continue;
-		slot_getallattrs(scan->slot);
+		read_row(scan);
 		return true;
 	}
 	return false;
+}
+
+/* The columns of the row that the scan stands on, and who has not decided about it yet. */
+static void
+read_row(RsvScan *scan)
+{
+	if (scan->as_of == NULL)
+		scan->holder = TransactionIdIsValid(scan->dirty.xmin) ? scan->dirty.xmin : scan->dirty.xmax;
+	slot_getallattrs(scan->slot);
 }
 
 /* The transaction that wrote the row version that the scan stands on. */
