@@ -245,9 +245,12 @@ CREATE TABLE reservation.ticket (
     settled_at timestamptz,
     number bigint NOT NULL,
     quantity bigint NOT NULL,
+    position bigint NOT NULL,
     pool_id integer NOT NULL,
     priority integer NOT NULL,
+    step integer NOT NULL,
     state text COLLATE "C" NOT NULL,
+    actor text COLLATE "C" NOT NULL,
     holder text COLLATE "C" NOT NULL,
     claim_ids uuid[],
     CONSTRAINT ticket_pkey PRIMARY KEY (ticket_id),
@@ -264,6 +267,9 @@ COMMENT ON COLUMN reservation.ticket.joined_at IS 'when the ticket was taken';
 COMMENT ON COLUMN reservation.ticket.settled_at IS 'when it stopped waiting; NULL: it waits';
 COMMENT ON COLUMN reservation.ticket.number IS 'order of joining in the pool: a ticket committed before another was taken has the lower number';
 COMMENT ON COLUMN reservation.ticket.quantity IS 'units wanted, all or none';
+COMMENT ON COLUMN reservation.ticket.position IS 'era and transaction id of the call that made it: era * 2^48 + transaction id';
+COMMENT ON COLUMN reservation.ticket.step IS 'which event of that transaction it was, from 0';
+COMMENT ON COLUMN reservation.ticket.actor IS 'role that made the call';
 COMMENT ON COLUMN reservation.ticket.pool_id IS 'the pool of the line';
 COMMENT ON COLUMN reservation.ticket.priority IS 'higher ones are served before lower ones';
 COMMENT ON COLUMN reservation.ticket.state IS 'waiting; offered (its claims say what became of that); left; ended: an offer that was over when its holder joined again';
@@ -518,7 +524,7 @@ CREATE TABLE reservation.log (
     details jsonb
 );
 CREATE INDEX log_counted ON reservation.log (pool_id, at) WHERE change IS NOT NULL;
-COMMENT ON TABLE reservation.log IS 'every event but the making of claims, which is their row in claim; append-only';
+COMMENT ON TABLE reservation.log IS 'every event but the making of claims and tickets, which is their row in claim and ticket; append-only';
 COMMENT ON COLUMN reservation.log.at IS 'when the call was made';
 COMMENT ON COLUMN reservation.log.position IS 'era and transaction id of the call: era * 2^48 + transaction id';
 COMMENT ON COLUMN reservation.log.step IS 'which event of that transaction it was, from 0';
@@ -526,13 +532,13 @@ COMMENT ON COLUMN reservation.log.pool_id IS 'the pool of the change; NULL: of n
 COMMENT ON COLUMN reservation.log.claim_id IS 'the claim that changed; NULL: no claim did';
 COMMENT ON COLUMN reservation.log.checkout_id IS 'the checkout of the change; NULL: of none';
 COMMENT ON COLUMN reservation.log.quantity IS 'units of the change; of a checkout or payment: the amount, 0 if it has none; of an order: 0';
-COMMENT ON COLUMN reservation.log.kind IS 'what changed: claim, pool, checkout, payment or order';
-COMMENT ON COLUMN reservation.log.event IS 'of a claim: extended, released, lapsed, finalized, refunded or renamed; of a pool: created, altered, adjusted, added, repaired or dropped; of a checkout: opened, paid, finalized, refund_due or cancelled; of a payment: paid, refund_due or refunded; of an order: made';
+COMMENT ON COLUMN reservation.log.kind IS 'what changed: claim, pool, ticket, checkout, payment or order';
+COMMENT ON COLUMN reservation.log.event IS 'of a claim: extended, released, lapsed, finalized, refunded or renamed; of a pool: created, altered, adjusted, added, repaired or dropped; of a checkout: opened, paid, finalized, refund_due or cancelled; of a payment: paid, refund_due or refunded; of an order: made; of a ticket: offered, left or ended (its holder joined again)';
 COMMENT ON COLUMN reservation.log.actor IS 'role that made the call';
 COMMENT ON COLUMN reservation.log.request_id IS 'idempotency key of the call';
 COMMENT ON COLUMN reservation.log.reason IS 'why, in the words of the caller; of a refunded payment: the reference';
 COMMENT ON COLUMN reservation.log.change IS 'what it did to the balance of a counted pool; NULL for a numbered one';
-COMMENT ON COLUMN reservation.log.details IS 'the rules of a pool as they are afterwards; provider, payment_id, amount and currency of a payment; order_id and order_number of an order; the new holder of a claim';
+COMMENT ON COLUMN reservation.log.details IS 'the rules of a pool as they are afterwards; provider, payment_id, amount and currency of a payment; order_id and order_number of an order; the new holder of a claim; ticket_id, holder and claim_ids of a ticket';
 COMMENT ON INDEX reservation.log_counted IS 'finds the movements of an account, in order';
 
 CREATE FUNCTION reservation.keep_log() RETURNS trigger
@@ -707,8 +713,12 @@ CREATE VIEW reservation.stream AS
         c.actor, c.holder, c.request_id, NULL::text AS reason, NULL::jsonb AS details
     FROM reservation.every_claim c
     UNION ALL
+    SELECT t.position, t.step, t.joined_at, 'ticket', 'joined', t.pool_id, NULL, NULL, NULL, t.quantity, NULL,
+        t.actor, t.holder, NULL, NULL, jsonb_build_object('ticket_id', t.ticket_id, 'priority', t.priority)
+    FROM reservation.ticket t
+    UNION ALL
     SELECT l.position, l.step, l.at, l.kind, l.event, l.pool_id, NULL, l.claim_id, l.checkout_id, l.quantity, l.change,
-        l.actor, NULL, l.request_id, l.reason, l.details
+        l.actor, CASE WHEN l.kind = 'ticket' THEN l.details ->> 'holder' END, l.request_id, l.reason, l.details
     FROM reservation.log l;
 COMMENT ON VIEW reservation.stream IS 'every event as it lies in the tables; the view events has names for it';
 COMMENT ON COLUMN reservation.stream.position IS 'era * 2^48 + transaction id';
@@ -742,13 +752,13 @@ CREATE VIEW reservation.events AS
     LEFT JOIN reservation.pool p USING (pool_id)
     LEFT JOIN reservation.every_claim c ON c.claim_id = s.claim_id AND s.holder IS NULL
     LEFT JOIN reservation.checkout k ON k.checkout_id = s.checkout_id;
-COMMENT ON VIEW reservation.events IS 'every change of every pool, claim, stock, account, checkout, payment and order, append-only; events_since() follows it without missing any';
+COMMENT ON VIEW reservation.events IS 'every change of every pool, claim, stock, account, line, checkout, payment and order, append-only; events_since() follows it without missing any';
 COMMENT ON COLUMN reservation.events.position IS 'order of the transactions: era * 2^48 + transaction id';
 COMMENT ON COLUMN reservation.events.step IS 'order within the transaction';
 COMMENT ON COLUMN reservation.events.at IS 'when the call was made';
 COMMENT ON COLUMN reservation.events.transaction_id IS 'transaction of the call; before a restore, of the server that was dumped';
-COMMENT ON COLUMN reservation.events.kind IS 'what changed: claim, pool, checkout, payment or order';
-COMMENT ON COLUMN reservation.events.event IS 'of a claim: claimed, charged or assigned (made and finalized in one), extended, released, lapsed, finalized, refunded or renamed; of a pool: created, altered, adjusted, added, repaired or dropped; of a checkout: opened, paid, finalized, refund_due or cancelled; of a payment: paid, refund_due or refunded; of an order: made';
+COMMENT ON COLUMN reservation.events.kind IS 'what changed: claim, pool, ticket, checkout, payment or order';
+COMMENT ON COLUMN reservation.events.event IS 'of a claim: claimed, charged or assigned (made and finalized in one), extended, released, lapsed, finalized, refunded or renamed; of a pool: created, altered, adjusted, added, repaired or dropped; of a checkout: opened, paid, finalized, refund_due or cancelled; of a payment: paid, refund_due or refunded; of an order: made; of a ticket: joined, offered, left or ended (its holder joined again)';
 COMMENT ON COLUMN reservation.events.pool IS 'name of the pool, NULL for what has none';
 COMMENT ON COLUMN reservation.events.number IS 'the unit, NULL for a counted pool';
 COMMENT ON COLUMN reservation.events.claim_id IS 'the claim, NULL if it was none, and for a reader who may not read claims';
@@ -756,10 +766,10 @@ COMMENT ON COLUMN reservation.events.checkout_id IS 'the checkout, NULL if it wa
 COMMENT ON COLUMN reservation.events.quantity IS 'units of the change; of a checkout or payment: the amount';
 COMMENT ON COLUMN reservation.events.change IS 'what it did to the balance of a counted pool; NULL for a numbered one';
 COMMENT ON COLUMN reservation.events.actor IS 'role that made the call';
-COMMENT ON COLUMN reservation.events.holder IS 'who has the claim or is buying, as of now; NULL for a reader who may not read claims';
+COMMENT ON COLUMN reservation.events.holder IS 'who has the claim, waits or is buying, as of now; NULL for a reader who may not read claims';
 COMMENT ON COLUMN reservation.events.request_id IS 'idempotency key of the call; NULL for a reader who may not read claims';
 COMMENT ON COLUMN reservation.events.reason IS 'why, in the words of the caller; NULL for a reader who may not read claims';
-COMMENT ON COLUMN reservation.events.details IS 'the rules of a pool as they are afterwards; provider, payment_id, amount and currency of a payment; order_id and order_number; the new holder of a claim; NULL for a reader who may not read claims';
+COMMENT ON COLUMN reservation.events.details IS 'the rules of a pool as they are afterwards; provider, payment_id, amount and currency of a payment; order_id and order_number; the new holder of a claim; ticket_id, priority and claim_ids of a ticket; NULL for a reader who may not read claims';
 
 CREATE VIEW reservation.units AS
     SELECT p.pool, n.number, u.label, u.attributes, n.state

@@ -1,7 +1,7 @@
 /*
  * chronicle.c
- *	  Events of what is not a claim: pools, checkouts, payments, orders; and of
- *	  claims that go by another name. Nothing is decided here, only written down.
+ *	  Events of what is not a claim: pools, tickets, checkouts, payments, orders;
+ *	  and of claims that go by another name. Nothing is decided here, only written down.
  *
  * Memory: all in the caller's context.
  */
@@ -67,6 +67,31 @@ rsv_chronicle_rename(const RsvClaim *claim)
 		.quantity = claim->quantity,
 		.counted = !claim->numbered,
 		.event = "renamed",
+		.details = details(&json),
+	});
+}
+
+/* A ticket has come into another state than waiting. */
+void
+rsv_chronicle_ticket(const RsvTicket *ticket, const char *event, TimestampTz at)
+{
+	StringInfoData json;
+	pg_uuid_t *claim_ids;
+	int count = rsv_ticket_claims(ticket, &claim_ids);
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"ticket_id\":\"%s\",\"holder\":", identifier(&ticket->ticket_id));
+	escape_json(&json, text_to_cstring(ticket->holder));
+	appendStringInfoString(&json, ",\"claim_ids\":[");
+	for (int i = 0; i < count; i++)
+		appendStringInfo(&json, i == 0 ? "\"%s\"" : ",\"%s\"", identifier(&claim_ids[i]));
+	appendStringInfoString(&json, "]}");
+	rsv_log(&(RsvEntry) {
+		.at = at,
+		.pool_id = ticket->pool_id,
+		.quantity = ticket->quantity,
+		.kind = "ticket",
+		.event = event,
 		.details = details(&json),
 	});
 }

@@ -29,7 +29,7 @@ typedef struct Drop
 
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
 static bool drop_attempt(void *argument);
-static void settle(Datum *values);
+static void settle(RsvPlan plan, Datum *values);
 
 /*
  * drop_pool(pool text, force boolean) -> (status, pool)
@@ -97,21 +97,21 @@ drop_attempt(void *argument)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		settle(values);
+		settle(RSV_PLAN_CLAIMS_SETTLE, values);
 		rsv_plan_run(RSV_PLAN_UNITS_DELETE, values, NULL);
-		rsv_plan_run(RSV_PLAN_TICKETS_DROP, values, NULL);
+		settle(RSV_PLAN_TICKETS_DROP, values);
 	} while (rsv_plan_run(RSV_PLAN_POOL_REST, values, NULL) > 0);
 	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
 }
 
-/* Settles the holds there are, each with an event of its own. */
+/* Settles the holds or tickets there are, each with an event of its own. */
 static void
-settle(Datum *values)
+settle(RsvPlan plan, Datum *values)
 {
 	RsvStamp first;
 
 	rsv_event_stamp(&first);
 	values[4] = Int64GetDatum(first.position);
 	values[5] = Int32GetDatum(first.step);
-	rsv_event_pass(rsv_plan_run(RSV_PLAN_CLAIMS_SETTLE, values, NULL));
+	rsv_event_pass(rsv_plan_run(plan, values, NULL));
 }

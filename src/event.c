@@ -3,7 +3,8 @@
  *	  Events: what every row of the books says about who, and when in which order;
  *	  and reading them one after the other.
  *
- * An event is a row of reservation.log, or, for the making of a claim, the claim.
+ * An event is a row of reservation.log, or, for the making of a claim or a ticket,
+ * that row itself.
  * Each has a stamp: position, which is the transaction, and step, its place in it.
  *
  * Invariant: no two events have the same stamp, and within a database positions
@@ -95,14 +96,16 @@ PG_FUNCTION_INFO_V1(rsv_index_events);
 Datum
 rsv_index_events(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"log_position", "claim_position"};
+	static const char *const names[] = {"log_position", "claim_position", "ticket_position"};
 	static const char *const create[] = {
 		"CREATE UNIQUE INDEX log_position ON reservation.log (position, step)",
 		"CREATE INDEX claim_position ON reservation.claim (position, step)",
+		"CREATE INDEX ticket_position ON reservation.ticket (position, step)",
 	};
 	static const char *const drop[] = {
 		"DROP INDEX reservation.log_position",
 		"DROP INDEX reservation.claim_position",
+		"DROP INDEX reservation.ticket_position",
 	};
 	Oid schema = get_namespace_oid(RSV_SCHEMA, false);
 	RsvAnswer answer;

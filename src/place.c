@@ -43,7 +43,7 @@ enum
 
 /* Columns of the index ticket_line */
 #define TICKET_NUMBER   3
-#define TICKET_PRIORITY 6
+#define TICKET_PRIORITY 7
 
 /* As often as this, in tickets, somebody looks whether blocks are complete */
 #define CLOSE_EVERY 250

@@ -179,10 +179,18 @@ static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 		{
 			.text = "WITH counted AS ("
 					" DELETE FROM reservation.line_block WHERE pool_id OPERATOR(pg_catalog.=) $1)"
-					" UPDATE reservation.ticket SET state = 'left', settled_at = $2"
+					", gone AS (UPDATE reservation.ticket SET state = 'left', settled_at = $2"
 					" WHERE pool_id OPERATOR(pg_catalog.=) $1"
-					" AND state OPERATOR(pg_catalog.=) 'waiting'",
-			.types = {INT4OID, TIMESTAMPTZOID},
+					" AND state OPERATOR(pg_catalog.=) 'waiting'"
+					" RETURNING ticket_id, holder, quantity)"
+					" INSERT INTO reservation.log"
+					" (at, position, step, pool_id, quantity, kind, event, actor, details)"
+					" SELECT $2, $5, ($6 OPERATOR(pg_catalog.+) pg_catalog.row_number() OVER ()"
+					" OPERATOR(pg_catalog.-) 1)::pg_catalog.int4,"
+					" $1, quantity, 'ticket', 'left', $3, pg_catalog.jsonb_build_object("
+					"'ticket_id', ticket_id, 'holder', holder, 'claim_ids', '[]'::pg_catalog.jsonb)"
+					" FROM gone",
+			.types = {INT4OID, TIMESTAMPTZOID, TEXTOID, BOOLOID, INT8OID, INT4OID},
 		},
 	[RSV_PLAN_STOCK_INSERT] =
 		{

@@ -130,6 +130,7 @@ typedef struct RsvTicket
 {
 	ItemPointerData tid;
 	pg_uuid_t ticket_id;
+	RsvStamp stamp; /* of its making */
 	TimestampTz joined_at;
 	TimestampTz settled_at; /* meaningful unless it waits */
 	int64 number;
@@ -585,6 +586,7 @@ extern void rsv_chronicle_pool(const RsvPool *pool, const char *event, int64 qua
 							   TimestampTz at);
 extern void rsv_chronicle_units(const RsvPool *pool, int32 first, int32 count);
 extern void rsv_chronicle_rename(const RsvClaim *claim);
+extern void rsv_chronicle_ticket(const RsvTicket *ticket, const char *event, TimestampTz at);
 extern void rsv_chronicle_checkout(const RsvCheckout *checkout, const char *event, TimestampTz at);
 extern void rsv_chronicle_payment(const RsvPayment *payment, TimestampTz at);
 extern void rsv_chronicle_order(const RsvCheckout *checkout, const RsvOrder *order);

@@ -35,9 +35,12 @@ enum
 	TICKET_SETTLED_AT,
 	TICKET_NUMBER,
 	TICKET_QUANTITY,
+	TICKET_POSITION,
 	TICKET_POOL_ID,
 	TICKET_PRIORITY,
+	TICKET_STEP,
 	TICKET_STATE,
+	TICKET_ACTOR,
 	TICKET_HOLDER,
 	TICKET_CLAIM_IDS,
 	TICKET_COLUMNS
@@ -67,6 +70,9 @@ rsv_ticket_from_scan(RsvScan *scan, RsvTicket *ticket)
 		nulls[TICKET_SETTLED_AT] ? 0 : DatumGetTimestampTz(values[TICKET_SETTLED_AT]);
 	ticket->number = DatumGetInt64(values[TICKET_NUMBER]);
 	ticket->quantity = DatumGetInt64(values[TICKET_QUANTITY]);
+	ticket->stamp.position = DatumGetInt64(values[TICKET_POSITION]);
+	ticket->stamp.step = DatumGetInt32(values[TICKET_STEP]);
+	ticket->stamp.actor = DatumGetTextPCopy(values[TICKET_ACTOR]);
 	ticket->pool_id = DatumGetInt32(values[TICKET_POOL_ID]);
 	ticket->priority = DatumGetInt32(values[TICKET_PRIORITY]);
 	ticket->state = state_from_text(values[TICKET_STATE]);
@@ -161,6 +167,7 @@ rsv_ticket_insert(RsvTicket *ticket)
 	Datum values[TICKET_COLUMNS];
 	bool nulls[TICKET_COLUMNS];
 
+	rsv_event_stamp(&ticket->stamp);
 	to_row(ticket, values, nulls);
 	rsv_store_insert(RSV_TICKET, values, nulls);
 }
@@ -175,13 +182,17 @@ rsv_ticket_change(RsvTicket *ticket, RsvTicketState state, TimestampTz now, bool
 	Datum values[TICKET_COLUMNS];
 	bool nulls[TICKET_COLUMNS];
 	TransactionId holder;
+	RsvWrite result;
 
 	Assert(state != RSV_TICKET_WAITING);
 	if (ticket->state == RSV_TICKET_WAITING)
 		ticket->settled_at = now;
 	ticket->state = state;
 	to_row(ticket, values, nulls);
-	return rsv_store_update(RSV_TICKET, &ticket->tid, values, nulls, wait, &holder);
+	result = rsv_store_update(RSV_TICKET, &ticket->tid, values, nulls, wait, &holder);
+	if (result == RSV_WRITTEN)
+		rsv_chronicle_ticket(ticket, state_names[state], now);
+	return result;
 }
 
 /* The claims of the ticket's offer, and how many. */
@@ -226,6 +237,9 @@ to_row(const RsvTicket *ticket, Datum *values, bool *nulls)
 	nulls[TICKET_SETTLED_AT] = ticket->state == RSV_TICKET_WAITING;
 	values[TICKET_NUMBER] = Int64GetDatum(ticket->number);
 	values[TICKET_QUANTITY] = Int64GetDatum(ticket->quantity);
+	values[TICKET_POSITION] = Int64GetDatum(ticket->stamp.position);
+	values[TICKET_STEP] = Int32GetDatum(ticket->stamp.step);
+	values[TICKET_ACTOR] = PointerGetDatum(ticket->stamp.actor);
 	values[TICKET_POOL_ID] = Int32GetDatum(ticket->pool_id);
 	values[TICKET_PRIORITY] = Int32GetDatum(ticket->priority);
 	values[TICKET_STATE] = CStringGetTextDatum(state_names[ticket->state]);

@@ -112,6 +112,20 @@ DELETE FROM archive_row;
 SELECT available FROM reservation.availability('{a rows,a stock}');
 SELECT * FROM reservation.verify();
 DROP TABLE archive_row;
+-- an offer that was taken is archived, one that was not stays until its time would be over: the tickets tell the same afterwards, and nobody stands twice
+SELECT status FROM reservation.create_pool('a line', 2, opens_at => 'tomorrow');
+SELECT status FROM unnest('{ann,bob,cas}'::text[]) holder, reservation.join_line('a line', holder);
+SELECT holder FROM reservation.serve_line('a line');
+SELECT f.status FROM reservation.tickets t, reservation.finalize(claim_ids[1]) f WHERE t.pool = 'a line' AND t.holder = 'ann';
+SELECT r.status FROM reservation.tickets t, reservation.release(claim_ids[1]) r WHERE t.pool = 'a line' AND holder = 'bob';
+CREATE TEMP TABLE before_archive AS SELECT * FROM reservation.tickets WHERE pool = 'a line';
+SELECT claims FROM reservation.archive(clock_timestamp(), 1000000);
+SELECT count(*) AS archived FROM reservation.claim_archive JOIN reservation.pool p USING (pool_id) WHERE p.pool = 'a line';
+SELECT count(*) AS changed FROM (TABLE before_archive EXCEPT SELECT * FROM reservation.tickets) t;
+SELECT holder, state FROM before_archive ORDER BY number;
+SELECT status, position FROM unnest('{ann,bob,cas}'::text[]) holder, reservation.join_line('a line', holder);
+SELECT r.status FROM before_archive b, reservation.refund(claim_ids[1]) r WHERE holder = 'ann';
+SELECT * FROM reservation.verify();
 -- a pool that is gone keeps nothing back
 SELECT status FROM reservation.drop_pool('a limit', true);
 SELECT claims FROM reservation.archive(clock_timestamp(), 1000000);

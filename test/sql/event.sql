@@ -49,6 +49,17 @@ INSERT INTO event_runner VALUES (1);
 UPDATE event_runner SET id = 2;
 DELETE FROM event_runner;
 
+-- a line: joined, offered, joined again after the offer was over, left, and gone with its pool
+SELECT status FROM reservation.create_pool('e line', 1);
+SELECT claim_id AS claim FROM reservation.claim_next('e line', 'gus') \gset
+SELECT holder, status FROM unnest('{hal,ida}'::text[]) holder, reservation.join_line('e line', holder);
+SELECT ticket_id AS ticket FROM reservation.join_line('e line', 'joy', priority => 7) \gset
+SELECT status FROM reservation.release(:'claim');
+SELECT r.status FROM reservation.tickets, reservation.release(claim_ids[1]) r WHERE ticket_id = :'ticket';
+SELECT status, position FROM reservation.join_line('e line', 'joy');
+SELECT l.status FROM reservation.tickets t, reservation.leave_line(ticket_id) l WHERE t.holder = 'joy' AND t.state = 'waiting';
+SELECT status FROM reservation.drop_pool('e line', true);
+
 -- holds that end with their pool, several in one statement
 SELECT status, number FROM reservation.claim_next('e seats', 'fay', 2);
 SELECT status FROM reservation.drop_pool('e seats', true);
@@ -56,7 +67,11 @@ RESET ROLE;
 
 -- one stream, each event once, with all there is to know
 SELECT pool, kind, event, number, quantity, change, actor, holder, request_id, reason, details
-FROM reservation.events WHERE position > :before AND kind <> 'order' ORDER BY position, step;
+FROM reservation.events WHERE position > :before AND kind NOT IN ('order', 'ticket') ORDER BY position, step;
+SELECT event, quantity, actor, holder, details ->> 'holder' AS of, details ->> 'priority' AS priority,
+    jsonb_array_length(details -> 'claim_ids') AS claims,
+    EXISTS (SELECT FROM reservation.tickets t WHERE t.ticket_id::text = details ->> 'ticket_id' AND t.holder = e.holder) AS there
+FROM reservation.events e WHERE position > :before AND kind = 'ticket' ORDER BY position, step;
 SELECT kind, event, quantity, holder, details ? 'order_id' AS id, details ? 'order_number' AS number
 FROM reservation.events WHERE position > :before AND kind = 'order';
 SELECT count(*) AS twice FROM (SELECT FROM reservation.events GROUP BY position, step HAVING count(*) > 1) d;
@@ -123,11 +138,11 @@ SELECT e.kind, e.event, e.pool, e.holder FROM reservation.events_since(:'start',
 SELECT status FROM reservation.index_events();
 SELECT status FROM reservation.index_events();
 SELECT count(*) = :events AS same FROM pg_temp.follow(:'start', 3, :events);
-SELECT relname FROM pg_class WHERE relname IN ('claim_position', 'log_position') ORDER BY 1;
+SELECT relname FROM pg_class WHERE relname ~ '^(claim|log|ticket)_position$' ORDER BY 1;
 SELECT status FROM reservation.claim_next('e runners', 'bob');
 SELECT status FROM reservation.index_events(false);
 SELECT status FROM reservation.index_events(false);
-SELECT relname FROM pg_class WHERE relname IN ('claim_position', 'log_position') ORDER BY 1;
+SELECT relname FROM pg_class WHERE relname ~ '^(claim|log|ticket)_position$' ORDER BY 1;
 
 -- the name of the role is as of the event
 ALTER ROLE event_clerk RENAME TO event_cashier;

@@ -37,7 +37,7 @@ SELECT wrong('INSERT INTO reservation.line_block SELECT pool_id, 0, 7, 3, true F
 SELECT wrong('INSERT INTO reservation.line_block SELECT pool_id, 0, 0, -1, false FROM reservation.pool WHERE pool = ''line v''');
 SELECT problem, found FROM reservation.verify();
 BEGIN;
-INSERT INTO reservation.ticket SELECT gen_random_uuid(), now(), NULL, 1, 1, -1, 0, 'waiting', 'x', NULL;
+INSERT INTO reservation.ticket SELECT gen_random_uuid(), now(), NULL, 1, 1, 0, -1, 0, 0, 'waiting', 'x', 'x', NULL;
 INSERT INTO reservation.line_block VALUES (-2, 0, 0, 0, true);
 SELECT problem, found FROM reservation.verify() ORDER BY 1;
 ROLLBACK;

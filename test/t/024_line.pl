@@ -216,5 +216,40 @@ EOS
 $node->safe_psql($db, 'ANALYZE');
 verify_ok($node, $db);
 
+# ---- control: the same storm on a line that looks first and acts then, with the same question asked
+
+$node->safe_psql($db, <<'EOS');
+CREATE TABLE seat (number integer PRIMARY KEY, holder text);
+INSERT INTO seat SELECT n, 'somebody' FROM generate_series(1, 20) n;
+CREATE TABLE waiting (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, seen_at timestamptz, served boolean DEFAULT false);
+CREATE TABLE overtook (claimed_at timestamptz);
+EOS
+my $control = pgbench_run($node, $db, <<'EOS', clients => 20, jobs => 2, seconds => 4);
+\set who random(1, 6)
+\if :who <= 2
+SELECT count(*) AS others FROM waiting WHERE NOT served \gset
+\if :others = 0
+WITH taken AS (UPDATE seat SET holder = 'passer' WHERE number = (SELECT number FROM seat WHERE holder IS NULL LIMIT 1 FOR UPDATE SKIP LOCKED)
+	RETURNING number)
+INSERT INTO overtook SELECT clock_timestamp() FROM taken;
+\endif
+\elif :who = 3
+INSERT INTO waiting DEFAULT VALUES RETURNING id \gset
+UPDATE waiting SET seen_at = clock_timestamp() WHERE id = :id;
+\else
+UPDATE seat SET holder = NULL WHERE number = (SELECT number FROM seat WHERE holder IS NOT NULL ORDER BY random() LIMIT 1);
+WITH next AS (SELECT id FROM waiting WHERE NOT served ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED),
+	taken AS (UPDATE seat SET holder = 'line' WHERE number = (SELECT number FROM seat WHERE holder IS NULL LIMIT 1 FOR UPDATE SKIP LOCKED)
+		AND EXISTS (SELECT FROM next) RETURNING number)
+UPDATE waiting SET served = true FROM next, taken WHERE waiting.id = next.id;
+\endif
+EOS
+is($control->{exit}, 0, 'a storm on a line of plain SQL') or diag($control->{stderr});
+cmp_ok(number(<<'EOS'), '>', 0, 'control: there, passers-by overtake those who wait');
+SELECT count(*) FROM overtook o WHERE EXISTS (
+	SELECT FROM waiting w WHERE w.seen_at < o.claimed_at
+		AND (NOT w.served OR pg_xact_commit_timestamp(w.xmin) > pg_xact_commit_timestamp(o.xmin)))
+EOS
+
 $node->stop;
 done_testing();
