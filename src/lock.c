@@ -17,6 +17,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/subtrans.h"
 #include "access/transam.h"
 #include "common/hashfn.h"
@@ -27,7 +29,9 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "tcop/tcopprot.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 #include "utils/wait_event.h"
 
 #include "reservation.h"
@@ -47,8 +51,15 @@
  */
 #define RSV_WAIT_SLICE_MS 20
 
+/* What ended a sleep */
+static volatile sig_atomic_t time_is_up;
+static volatile sig_atomic_t cancelled;
+
 static void lock_tag(RsvLockSpace space, int32 pool_id, const text *name, LOCKTAG *tag);
 static bool within(int timeout_ms, bool (*sleep)(void *), void *argument);
+static void wake_up(void);
+static void note_cancel(SIGNAL_ARGS);
+static void stop_watching(TimeoutId timeout);
 static bool sleep_on_lock(void *argument);
 static bool sleep_on_transaction(void *argument);
 static int left_ms(TimestampTz deadline);
@@ -161,29 +172,32 @@ rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadline)
 }
 
 /*
- * Sleeps, and returns false if that took too long. The lock manager knows a
- * timeout only as an error, hence the attempt, which writes nothing. A shorter
- * lock_timeout of the session's own stays an error.
+ * Sleeps, and returns false if that took too long. The lock manager is woken early
+ * only by an error, hence the attempt, which writes nothing, and a timeout that
+ * cancels it. A cancel from outside, or a timeout of the session's own, may come at
+ * the same moment and stays an error: these arrive as a signal, ours does not.
  */
 static bool
 within(int timeout_ms, bool (*sleep)(void *), void *argument)
 {
+	static TimeoutId timeout = MAX_TIMEOUTS;
 	MemoryContext context = CurrentMemoryContext;
-	int session_timeout_ms = LockTimeout;
-	bool ours = session_timeout_ms == 0 || session_timeout_ms > timeout_ms;
 	volatile bool slept = false;
 
+	if (timeout == MAX_TIMEOUTS)
+		timeout = RegisterTimeout(USER_TIMEOUT, wake_up);
+	time_is_up = cancelled = false;
+	pqsignal(SIGINT, note_cancel);
 	PG_TRY();
 	{
-		if (ours)
-			LockTimeout = timeout_ms;
+		enable_timeout_after(timeout, timeout_ms);
 		slept = rsv_attempt(sleep, argument);
-		LockTimeout = session_timeout_ms;
+		stop_watching(timeout);
 	}
 	PG_CATCH();
 	{
-		LockTimeout = session_timeout_ms;
-		if (!ours || geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+		stop_watching(timeout);
+		if (!time_is_up || cancelled || geterrcode() != ERRCODE_QUERY_CANCELED)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
@@ -192,13 +206,40 @@ within(int timeout_ms, bool (*sleep)(void *), void *argument)
 	return slept;
 }
 
+/* Timeout handler */
+static void
+wake_up(void)
+{
+	time_is_up = true;
+	InterruptPending = QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+/* Signal handler, for as long as we sleep */
+static void
+note_cancel(SIGNAL_ARGS)
+{
+	cancelled = true;
+	StatementCancelHandler(postgres_signal_arg);
+}
+
+/* Our timeout may have come too late to wake anybody: then nothing is cancelled. */
+static void
+stop_watching(TimeoutId timeout)
+{
+	disable_timeout(timeout, false);
+	if (time_is_up)
+		QueryCancelPending = false;
+	if (cancelled)
+		InterruptPending = QueryCancelPending = true;
+	pqsignal(SIGINT, StatementCancelHandler);
+}
+
 /* The lock that an attempt takes is kept to the end of the transaction. */
 static bool
 sleep_on_lock(void *argument)
 {
 	(void) LockAcquire((LOCKTAG *) argument, ExclusiveLock, false, false);
-	/* a timeout that fired too late must not be taken for the session's own */
-	CHECK_FOR_INTERRUPTS();
 	return true;
 }
 
@@ -219,7 +260,6 @@ sleep_on_transaction(void *argument)
 		SET_LOCKTAG_TRANSACTION(tag, xid);
 		(void) LockAcquire(&tag, ShareLock, false, false);
 		LockRelease(&tag, ShareLock, false);
-		CHECK_FOR_INTERRUPTS();
 		if (TransactionIdIsInProgress(xid))
 			xid = SubTransGetParent(xid);
 	}
