@@ -256,7 +256,10 @@ delete_empty(Taking *taking)
 	}
 }
 
-/* Adds up the holds whose time is over, until there is enough. */
+/*
+ * Adds up the holds whose time is over, until there is enough. If there is enough
+ * without, we have not looked, and may not say when the first of them lapses.
+ */
 static void
 look_at_lapsed(Taking *taking, RsvHint *hint)
 {
@@ -265,6 +268,8 @@ look_at_lapsed(Taking *taking, RsvHint *hint)
 	RsvScan scan;
 	RsvClaim claim;
 
+	if (missing == 0)
+		return;
 	hint->first_held = DT_NOEND;
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, NULL, &key, 1);
 	while (taking->lapsed < missing && rsv_scan_next(&scan))

@@ -229,9 +229,12 @@ rsv_hint_freed(const RsvPoolKey *key, int32 number, bool several)
 	SpinLockRelease(&set->lock);
 }
 
-/* A hold has been written. */
+/*
+ * A hold has been written, or a new version of one: a walk that was at its place
+ * just then may have seen neither.
+ */
 void
-rsv_hint_held(int32 pool_id, TimestampTz expires_at)
+rsv_hint_held(int32 pool_id, TimestampTz expires_at, bool is_new)
 {
 	RsvPoolKey key;
 	RsvMarks *marks;
@@ -242,7 +245,8 @@ rsv_hint_held(int32 pool_id, TimestampTz expires_at)
 	set = rsv_marks_lock(&key, &marks);
 	marks->expiry = Min(marks->expiry, expires_at);
 	marks->expiry_since = Min(marks->expiry_since, expires_at);
-	marks->counters[RSV_COUNT_CLAIMS]++;
+	if (is_new)
+		marks->counters[RSV_COUNT_CLAIMS]++;
 	SpinLockRelease(&set->lock);
 }
 

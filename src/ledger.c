@@ -134,7 +134,7 @@ rsv_claim_insert(RsvClaim *claim, const RsvPool *pool)
 	claim_to_row(claim, values, nulls);
 	rsv_store_insert(RSV_CLAIM, values, nulls);
 	if (claim->state == RSV_HELD)
-		rsv_hint_held(claim->pool_id, claim->expires_at);
+		rsv_hint_held(claim->pool_id, claim->expires_at, true);
 }
 
 /*
@@ -146,13 +146,17 @@ rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *hold
 {
 	Datum values[CLAIM_COLUMNS];
 	bool nulls[CLAIM_COLUMNS];
+	RsvWrite result;
 
 	if (claim->archived)
 		elog(ERROR, "an archived claim cannot be changed where it is");
 	claim->state = state;
 	claim_to_row(claim, values, nulls);
 	rsv_touch_hold(claim->pool_id);
-	return rsv_store_update(RSV_CLAIM, &claim->tid, values, nulls, wait, holder);
+	result = rsv_store_update(RSV_CLAIM, &claim->tid, values, nulls, wait, holder);
+	if (result == RSV_WRITTEN && state == RSV_HELD)
+		rsv_hint_held(claim->pool_id, claim->expires_at, false);
+	return result;
 }
 
 /* Appends to the log. */

@@ -678,7 +678,7 @@ extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReac
 extern void rsv_hint_end(RsvHint *hint, TimestampTz now);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
 extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
-extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at);
+extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at, bool is_new);
 extern void rsv_hint_freed(const RsvPoolKey *key, int32 number, bool several);
 extern void rsv_hint_ended(const RsvTouch *entry, bool committed);
 

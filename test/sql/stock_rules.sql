@@ -29,3 +29,11 @@ SELECT status FROM reservation.drop_pool('limited', true);
 SELECT state, count(*) FROM reservation.claims WHERE pool = 'limited' GROUP BY state ORDER BY state;
 SELECT status, refunded FROM reservation.refund(:'three');
 SELECT * FROM reservation.verify();
+
+-- a lapsed hold is not forgotten by a take that had enough without it, in several slots
+SELECT status FROM reservation.create_pool('scattered', 10, 'counted');
+SELECT status FROM reservation.take('scattered', 'late', 2, ttl => '1 us');
+SELECT status FROM reservation.take('scattered', 'ann', 6);
+SELECT status FROM reservation.take('scattered', 'ann', 2);
+SELECT status, available FROM reservation.take('scattered', 'ann', 2);
+SELECT * FROM reservation.verify();

@@ -155,6 +155,68 @@ sub storm
 	return;
 }
 
+# The same for counted pools, new ones each time: afterwards each gives exactly what it has, to the
+# unit, and is then known to be empty.
+my $stock_deeds = <<'EOF';
+\set p random(1, :pools)
+\set q random(1, 5)
+\set r random(1, 1000000000)
+\set deed random(1, 9)
+\if :deed <= 3
+SELECT FROM reservation.take('PREFIX' || :p, 'h', :q, wait => '0');
+\elif :deed = 4
+SELECT FROM reservation.take('PREFIX' || :p, 'h', :q, ttl => '3 ms', wait => '0');
+\elif :deed = 5
+SELECT FROM (SELECT claim_id FROM reservation.claim JOIN reservation.pool USING (pool_id)
+	WHERE pool = 'PREFIX' || :p AND state = 'held' LIMIT 1 FOR UPDATE OF claim SKIP LOCKED) c,
+	reservation.release(c.claim_id);
+\elif :deed = 6
+SELECT FROM reservation.adjust('PREFIX' || :p, CASE WHEN :q = 5 THEN -2 ELSE 1 END, 'a' || :client_id || :r);
+\elif :deed = 7
+BEGIN;
+SELECT FROM reservation.take('PREFIX' || :p, 'h', :q, wait => '0');
+SAVEPOINT before;
+SELECT FROM reservation.take('PREFIX' || :p, 'h', :q, wait => '0');
+ROLLBACK TO before;
+COMMIT;
+\elif :deed = 8
+BEGIN;
+SELECT FROM reservation.take('PREFIX' || :p, 'h', :q, wait => '0');
+SELECT FROM reservation.take('PREFIX' || :p, 'h', 1, wait => '0');
+ROLLBACK;
+\else
+BEGIN;
+SELECT FROM reservation.take('PREFIX' || :p, 'h', :q, wait => '0');
+PREPARE TRANSACTION 'g:client_id-:r';
+ROLLBACK PREPARED 'g:client_id-:r';
+\endif
+EOF
+
+sub stock_storm
+{
+	my ($node, $with) = @_;
+	my $prefix = "$with ";
+
+	$node->safe_psql('postgres',
+		"SELECT FROM generate_series(1, @{[POOLS]}) p, reservation.create_pool('$prefix' || p, @{[UNITS]}, 'counted')");
+	my $run = pgbench_run($node, 'postgres', $stock_deeds =~ s{PREFIX}{$prefix}gr,
+		clients => CLIENTS, transactions => DEEDS, jobs => 2,
+		args => [ '--define=pools=' . POOLS ]);
+	is($run->{exit}, 0, "$with: the storm on stock ends well") or diag($run->{stderr});
+	verify_ok($node, 'postgres', "$with: verify() after the storm on stock");
+	is( $node->safe_psql('postgres', <<"EOS"), '', "$with: every pool gives what it has, then there is nothing");
+SELECT p.pool, p.available, n.given, n.answers FROM reservation.pool_status p, LATERAL (
+	SELECT count(*) FILTER (WHERE t.status = 'claimed') AS given,
+		string_agg(DISTINCT t.status || ' ' || t.available, ', ') FILTER (WHERE t.status <> 'claimed') AS answers
+	FROM generate_series(1, p.available + 2) g, reservation.take(p.pool, 'last ' || g, 1, wait => '0') t) n
+WHERE p.pool ^\@ '$prefix' AND (n.given <> p.available OR n.answers <> 'insufficient 0')
+EOS
+	is( $node->safe_psql('postgres', "SELECT sum(quantity) FROM reservation.stock JOIN reservation.pool p USING (pool_id)
+			WHERE pool ^\@ '$prefix'"), '0', "$with: no slot has anything left");
+	verify_ok($node, 'postgres', "$with: verify() after all stock is taken");
+	return;
+}
+
 # ---- a naive model, kept here: what is free, and what is held
 
 my (%free, %held, @wrong, $deeds_done, $session, $where);
@@ -372,6 +434,7 @@ foreach my $case (
 	storm($node, $with);
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM reservation.stats'),
 		$marked, "$with: $marked pools have marks");
+	stock_storm($node, "$with, stock");
 
 	begin_model($node);
 	model($node, 250, $with);
@@ -379,6 +442,7 @@ foreach my $case (
 	model($node, 60, "$with, restarted");
 	crash_and_restart($node);
 	model($node, 60, "$with, after a crash");
+	stock_storm($node, "$with, stock after a crash");
 
 	$node->backup('backup');
 	my $standby = PostgreSQL::Test::Cluster->new(($with =~ s/ /_/gr) . '_standby');
@@ -389,6 +453,7 @@ foreach my $case (
 	$node->stop;
 	$standby->promote;
 	model($standby, 100, "$with, promoted");
+	stock_storm($standby, "$with, stock of the promoted");
 	$standby->stop;
 }
 
