@@ -424,7 +424,7 @@ rsv_slot_may_split(int32 pool_id, TimestampTz now)
 	rsv_scan_end(&scan);
 	if (exists)
 		return !TransactionIdIsValid(slot.holder);
-	begin_at(&round, pool_id, MyProcNumber, NULL);
+	begin_at(&round, pool_id, PG_INT32_MAX, NULL);
 	while (count < rsv_stock_slots && rsv_round_next(&round, &slot))
 		count++;
 	rsv_round_end(&round);
@@ -437,14 +437,9 @@ rsv_slot_may_split(int32 pool_id, TimestampTz now)
 void
 rsv_slot_split(int32 pool_id, int64 quantity)
 {
-	RsvScan scan;
-	RsvSlot slot;
-	bool exists = find_slot(&scan, pool_id, MyProcNumber, &slot);
-
-	rsv_scan_end(&scan);
 	place_of(pool_id)->slot = MyProcNumber;
 	ItemPointerSetInvalid(&place_of(pool_id)->tid);
-	if (exists)
+	if (slot_exists(pool_id, MyProcNumber))
 		rsv_slot_give(pool_id, quantity, 0);
 	else
 		insert_slot(pool_id, MyProcNumber, quantity, 0);
