@@ -83,6 +83,24 @@ rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot)
 	return found;
 }
 
+/* Is no unit free, and lapses no hold? False also if nobody has looked lately. */
+bool
+rsv_hint_nothing_free(int32 pool_id, TimestampTz now)
+{
+	RsvPoolKey key;
+	RsvMarks *marks;
+	RsvMarksSet *set;
+	bool nothing;
+
+	if (!rsv_marks_key(pool_id, &key))
+		return false;
+	set = rsv_marks_lock(&key, &marks);
+	nothing = marks->low >= RSV_NOTHING_FREE && marks->expiry > now &&
+		now - marks->low_checked <= RSV_TRUST_US;
+	SpinLockRelease(&set->lock);
+	return nothing;
+}
+
 /* Begins a walk for this many units, and says where and how. */
 void
 rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, RsvHint *hint)

@@ -673,6 +673,7 @@ typedef struct RsvTouch
 } RsvTouch;
 
 extern bool rsv_hint_next(int32 pool_id, TimestampTz now, RsvSpot *spot);
+extern bool rsv_hint_nothing_free(int32 pool_id, TimestampTz now);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
 extern void rsv_hint_end(RsvHint *hint, TimestampTz now);

@@ -44,6 +44,7 @@
  */
 #define PATIENCE_PART 10
 
+static bool nothing_free(const RsvPool *pool, TimestampTz now);
 static bool something_free(const RsvPool *pool, TimestampTz now);
 static void walk_line(RsvServing *serving);
 static void draw_lots(RsvServing *serving);
@@ -85,7 +86,7 @@ rsv_line_look(const RsvPool *pool, TimestampTz now)
 {
 	RsvServing serving = {.pool = pool, .now = now, .deadline = now, .max = LOOK_TICKETS_MAX};
 
-	if (!pool->lined || rsv_pool_closed(pool, now) != NULL)
+	if (!pool->lined || rsv_pool_closed(pool, now) != NULL || nothing_free(pool, now))
 		return 0;
 	rsv_serve(&serving);
 	return serving.served;
@@ -112,6 +113,16 @@ rsv_line_freed(const RsvPool *pool, TimestampTz now)
 		again = !serving.over && serving.joining.any && something_free(pool, now) &&
 			rsv_in_flight_wait(&serving.joining, patience);
 	} while (again);
+}
+
+/* Need nobody look at who waits? */
+static bool
+nothing_free(const RsvPool *pool, TimestampTz now)
+{
+	if (pool->counted || pool->open)
+		return false;
+	rsv_layout_lock(RSV_AVAILABLE); /* so that the hints are about this file of it */
+	return rsv_hint_nothing_free(pool->pool_id, now);
 }
 
 static bool
