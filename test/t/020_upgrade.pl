@@ -12,6 +12,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 use Reservation;
 
@@ -128,6 +129,7 @@ foreach my $each ($node, $preloaded)
 {
 	$each->safe_psql('postgres', $use);
 	is($each->safe_psql('postgres', $again), 'claimed|1', 'before: a claim');
+	$each->safe_psql('postgres', "SELECT FROM reservation.create_pool('late', 1); SELECT FROM reservation.claim_next('late', 'ann', ttl => '1 us')");
 }
 is(ask($early, $more), 'claimed|2', 'before: in a session that stays');
 is(ask($early, 'SELECT reservation.version()'), $this, 'before: the version');
@@ -196,7 +198,39 @@ refused($preloaded, 'template1', 'CREATE EXTENSION reservation', $restart,
 is($preloaded->safe_psql('postgres', $more), 'claimed|3', 'and the database is as it was');
 $preloaded->restart;
 refused($preloaded, 'postgres', $more, $update, 'restarted, not updated');
-$preloaded->safe_psql('postgres', 'ALTER EXTENSION reservation UPDATE');
+
+# The worker comes by all the time: before, while and after the database is updated.
+sub visits_to { return scalar(() = slurp_file($preloaded->logfile) =~ /registering background worker "reservation worker for database $_[0]"/g) }
+
+sub wait_for_visits
+{
+	my ($more) = @_;
+	my $oid = $preloaded->safe_psql('template1', "SELECT oid FROM pg_database WHERE datname = 'postgres'");
+	my $enough = visits_to($oid) + $more;
+	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
+
+	usleep(100_000) while (visits_to($oid) < $enough && $tries-- > 0);
+	die 'no visits' if $tries <= 0;
+	return;
+}
+
+my $lapsed = "SELECT count(*) FROM reservation.claim WHERE state = 'lapsed'";
+is($preloaded->safe_psql('postgres', $lapsed), 0, 'a hold whose time is over, not swept');
+$preloaded->append_conf('postgresql.conf', "log_min_messages = debug1\nreservation.worker_naptime = '50ms'");
+$preloaded->reload;
+wait_for_visits(2);
+like(slurp_file($preloaded->logfile), qr/ERROR:  extension "reservation" is of version/,
+	'the worker is refused, too');
+my $owner = session($preloaded, 'postgres');
+is(ask($owner, 'BEGIN; ALTER EXTENSION reservation UPDATE'), '', 'an update beside the worker');
+wait_for_visits(2);
+is( $preloaded->safe_psql(
+		'template1', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'reservation worker' AND wait_event_type = 'Lock'"),
+	0, 'no worker waits for it');
+is(ask($owner, 'ROLLBACK; ALTER EXTENSION reservation UPDATE'), '', 'rolled back, and done again');
+$owner->quit;
+ok($preloaded->poll_query_until('postgres', "SELECT count(*) = 1 FROM reservation.claim WHERE state = 'lapsed'"),
+	'then the worker sweeps the hold');
 is($preloaded->safe_psql('postgres', $again), 'claimed|1', 'updated, preloaded: given again');
 is($preloaded->safe_psql('postgres', $more), 'claimed|4', 'updated, preloaded: a claim');
 verify_ok($preloaded, 'postgres', 'updated, preloaded: verify() finds nothing wrong');
