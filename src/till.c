@@ -97,6 +97,7 @@ static struct varlena *value_column(RsvScan *scan, int column);
 static void payment_from_scan(RsvScan *scan, RsvPayment *payment);
 static void payment_to_row(const RsvPayment *payment, Datum *values, bool *nulls);
 static int64 next_order_number(int64 *settled);
+static bool read_taken_numbers(int64 from, List **taken, int64 *settled);
 static bool is_committed(RsvScan *scan);
 
 /* Finds the checkout of a request id; false if there is none. */
@@ -418,27 +419,15 @@ rsv_order_make(const RsvCheckout *checkout, TimestampTz now, RsvOrder *order)
 static int64
 next_order_number(int64 *settled)
 {
-	RsvKey key = {BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(0)};
-	List *taken = NIL; /* ascending */
+	static int64 settled_before = 0; /* a guess of where to stop: the index is read by the page */
+	List *taken;
 	ListCell *cell;
-	RsvScan scan;
 	int64 next;
 	bool all_committed = true;
 
-	*settled = 0;
-	rsv_scan_begin(&scan, RSV_ORDER_NUMBER, NULL, &key, 1);
-	while (rsv_scan_next(&scan))
-	{
-		TakenNumber *number = palloc(sizeof(TakenNumber));
-
-		number->number = DatumGetInt64(scan.slot->tts_values[ORDER_ORDER_NUMBER]);
-		number->committed = is_committed(&scan);
-		*settled = Max(*settled, DatumGetInt64(scan.slot->tts_values[ORDER_SETTLED]));
-		if (number->number <= *settled)
-			break;
-		taken = lcons(number, taken);
-	}
-	rsv_scan_end(&scan);
+	if (!read_taken_numbers(settled_before, &taken, settled))
+		(void) read_taken_numbers(0, &taken, settled);
+	settled_before = *settled;
 
 	next = *settled + 1;
 	foreach(cell, taken)
@@ -453,6 +442,35 @@ next_order_number(int64 *settled)
 		next = number->number + 1;
 	}
 	return next;
+}
+
+/*
+ * Lists the numbers above the highest settled one, ascending, but none below "from":
+ * false if there was nothing settled from there on.
+ */
+static bool
+read_taken_numbers(int64 from, List **taken, int64 *settled)
+{
+	RsvKey key = {BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(from)};
+	bool complete = false;
+	RsvScan scan;
+
+	*taken = NIL;
+	*settled = 0;
+	rsv_scan_begin(&scan, RSV_ORDER_NUMBER, NULL, &key, 1);
+	while (!complete && rsv_scan_next(&scan))
+	{
+		TakenNumber *number = palloc(sizeof(TakenNumber));
+
+		number->number = DatumGetInt64(scan.slot->tts_values[ORDER_ORDER_NUMBER]);
+		number->committed = is_committed(&scan);
+		*settled = Max(*settled, DatumGetInt64(scan.slot->tts_values[ORDER_SETTLED]));
+		complete = number->number <= *settled;
+		if (!complete)
+			*taken = lcons(number, *taken);
+	}
+	rsv_scan_end(&scan);
+	return complete;
 }
 
 /* Has the row that the scan stands on been committed? One of our own has not, yet. */

@@ -475,6 +475,21 @@ is(ask($session, 'SELECT claims, gone FROM reservation.stats'), '4|1', 'and its 
 ask($session, "$drop; $create");
 is(ask($session, 'SELECT pools FROM reservation.reset_stats()'),
 	'0', 'with which those of former installations are not counted');
+
+# What a session remembers of the order numbers is of the former installation, too.
+my $orders = "SELECT string_agg(o.order_number::text, ' ') FROM generate_series(1, %d) i,
+	LATERAL reservation.checkout('%s' || i, 'ann', '[{\"pool\": \"%s\"}]') c, LATERAL reservation.finalize_checkout(c.checkout_id) o";
+is(ask($session, sprintf $orders, 3, 'a', 'print'), '1 2 3', 'orders');
+is(ask($session, sprintf $orders, 1, 'b', 'print'), '4', 'and one more');
+is(ask($session, "SELECT status FROM reservation.add_units('print', 1)"), 'added', 'another unit');
+is(ask($session, sprintf $orders, 1, 'c', 'print'), '5', 'which is ordered by a session that knows of settled ones');
+ask($session, "SET lock_timeout = '9s'; $drop; $create; SELECT FROM reservation.create_pool('shirt', 9, 'counted')");
+my $other = session($node, 'postgres');
+is(ask($other, 'BEGIN; ' . sprintf $orders, 4, 'a', 'print'), '1 2 3 4', 'another installation numbers from 1 on');
+is(ask($session, sprintf $orders, 1, 'b', 'shirt'), '5', 'past those of an unfinished transaction');
+ask($other, 'ROLLBACK');
+is(ask($session, sprintf $orders, 2, 'c', 'shirt'), '1 2', 'what that gave back is next');
+$other->quit;
 verify_ok($node, 'postgres');
 
 # ---- a walk under way while its pool loses its place, gets another, and is walked again
