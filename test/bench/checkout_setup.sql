@@ -40,11 +40,6 @@ CREATE TABLE peer.shop_order (
 CREATE TABLE peer.shop_counter (last bigint NOT NULL);
 INSERT INTO peer.shop_counter VALUES (0);
 
--- Five pools out of twenty, from a number: the same for every peer.
-CREATE FUNCTION peer.shop_pools(n bigint) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT array_agg('shop ' || ((n + 4 * i + n / 7 % 4) % 20 + 1)) FROM generate_series(0, 4) i
-$$;
-
 -- hand-written, as well as we know how: one call, stock in one order, so that no two deadlock
 CREATE FUNCTION peer.shop_buy(request text, who text, pools text[], price bigint, payment text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
