@@ -1,2 +1,2 @@
 \set key random(1, 10000)
-SELECT allowed, remaining FROM reservation.rate_limit('key ' || :key, 10, '1 second');
+SELECT allowed, remaining FROM reservation.rate_limit(:key, 10, '1 second');
