@@ -17,15 +17,44 @@
 
 #include "reservation.h"
 
+static bool attempt(bool (*work)(void *), void *argument, ErrorData **error);
+
 /* Does the work. If it returns false, or fails, nothing of it has happened. */
 bool
 rsv_attempt(bool (*work)(void *), void *argument)
 {
+	ErrorData *error;
+	bool kept = attempt(work, argument, &error);
+
+	if (error != NULL)
+		ReThrowError(error);
+	return kept;
+}
+
+/*
+ * Does work that may be refused, and returns the error, NULL if there was none. Only
+ * classes 22 and 42 are caught; a cancel, say, is thrown.
+ */
+ErrorData *
+rsv_attempt_refused(bool (*work)(void *), void *argument)
+{
+	ErrorData *error;
+
+	(void) attempt(work, argument, &error);
+	if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+		ReThrowError(error);
+	return error;
+}
+
+static bool
+attempt(bool (*work)(void *), void *argument, ErrorData **error)
+{
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	bool keep = false;
-	ErrorData *error;
 
+	*error = NULL;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
@@ -39,12 +68,10 @@ rsv_attempt(bool (*work)(void *), void *argument)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
+		*error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
+		keep = false;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -13,7 +13,8 @@
  * at all tables says in how many rows it stands.
  *
  * A row is seen as its table's trigger sees it, of the tables there are now. A
- * trigger that does not fit its table any more raises what its next use would.
+ * trigger that does not fit its table any more raises what its next use would;
+ * verify() reports that and goes on.
  *
  * Locks: ACCESS SHARE on the tables, until the end of the transaction.
  */
@@ -54,11 +55,23 @@ typedef struct Search
 	HTAB *doubts; /* NULL: none so far */
 } Search;
 
+/* A trigger to be understood. */
+typedef struct Lesson
+{
+	Relation relation;
+	const Trigger *trigger;
+	RsvNumbering *numbering;
+} Lesson;
+
 static void search_tables(Search *search, RsvTriggerVisitor visitor);
-static void search_rows(Relation relation, const Trigger *trigger, Search *search, RsvRowTest test);
+static ErrorData *search_rows(Relation relation, const Trigger *trigger, Search *search,
+							  RsvRowTest test);
+static bool learn(void *argument);
 static void last_of_table(Relation relation, const Trigger *trigger, void *argument);
 static bool last_of_row(TupleTableSlot *slot, void *argument);
 static void verify_table(Relation relation, const Trigger *trigger, void *argument);
+static void report_misfit(const Search *search, Relation relation, const Trigger *trigger,
+						  const ErrorData *error);
 static bool verify_row(TupleTableSlot *slot, void *argument);
 static bool verify_number(Search *search, HeapTuple tuple, RsvPool *pool, int32 *number);
 static void doubt(Search *search, const RsvPool *pool, int32 number);
@@ -105,21 +118,43 @@ search_tables(Search *search, RsvTriggerVisitor visitor)
 	rsv_store_forget(search->as_of);
 }
 
-/* One table may have two of our triggers: the one that numbers counts. */
-static void
+/*
+ * Shows every row to the test, or returns why the trigger does not fit its table. One
+ * table may have two of our triggers: the one that numbers counts.
+ */
+static ErrorData *
 search_rows(Relation relation, const Trigger *trigger, Search *search, RsvRowTest test)
 {
+	Lesson lesson = {.relation = relation, .trigger = trigger};
+	ErrorData *error;
+
 	if (!TRIGGER_FOR_BEFORE(trigger->tgtype))
-		return;
+		return NULL;
+	error = rsv_attempt_refused(learn, &lesson);
+	if (error != NULL)
+		return error;
 	search->relation = relation;
-	search->numbering = rsv_numbering_rule.learn(relation, trigger);
+	search->numbering = lesson.numbering;
 	(void) rsv_row_visit(relation, search->as_of, test, search);
+	return NULL;
+}
+
+static bool
+learn(void *argument)
+{
+	Lesson *lesson = argument;
+
+	lesson->numbering = rsv_numbering_rule.learn(lesson->relation, lesson->trigger);
+	return true;
 }
 
 static void
 last_of_table(Relation relation, const Trigger *trigger, void *argument)
 {
-	search_rows(relation, trigger, argument, last_of_row);
+	ErrorData *error = search_rows(relation, trigger, argument, last_of_row);
+
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 static bool
@@ -142,7 +177,26 @@ last_of_row(TupleTableSlot *slot, void *argument)
 static void
 verify_table(Relation relation, const Trigger *trigger, void *argument)
 {
-	search_rows(relation, trigger, argument, verify_row);
+	ErrorData *error = search_rows(relation, trigger, argument, verify_row);
+
+	if (error != NULL)
+		report_misfit(argument, relation, trigger, error);
+}
+
+static void
+report_misfit(const Search *search, Relation relation, const Trigger *trigger,
+			  const ErrorData *error)
+{
+	const text *pool_name = rsv_numbering_pool_named(trigger);
+
+	if (search->pool_name != NULL && pool_name != NULL &&
+		!rsv_holder_same(pool_name, search->pool_name))
+		return;
+	report(search, pool_name,
+		   psprintf("trigger \"%s\" of \"%s\" does not fit its table", trigger->tgname,
+					RelationGetRelationName(relation)),
+		   "a trigger that can be used", error->message,
+		   error->hint != NULL ? error->hint : "Create the trigger again.");
 }
 
 static bool
@@ -205,7 +259,7 @@ doubt(Search *search, const RsvPool *pool, int32 number)
 static void
 count_table(Relation relation, const Trigger *trigger, void *argument)
 {
-	search_rows(relation, trigger, argument, count_row);
+	(void) search_rows(relation, trigger, argument, count_row);
 }
 
 static bool
@@ -284,5 +338,5 @@ report(const Search *search, const text *pool_name, const char *problem, const c
 				   (Datum[]) {PointerGetDatum(pool_name), CStringGetTextDatum(problem),
 							  CStringGetTextDatum(expected), CStringGetTextDatum(found),
 							  CStringGetTextDatum(hint)},
-				   (bool[]) {false, false, false, false, false});
+				   (bool[]) {pool_name == NULL, false, false, false, false});
 }

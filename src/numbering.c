@@ -119,16 +119,13 @@ static void *
 learn(Relation relation, const Trigger *trigger)
 {
 	RsvNumbering *numbering = palloc0(sizeof(RsvNumbering));
-	const char *pool = trigger->tgargs[0];
 
-	if (strncmp(pool, COLUMN_MARK, strlen(COLUMN_MARK)) == 0)
-		rsv_column_find(relation, pool + strlen(COLUMN_MARK), RSV_COLUMN_ANY, false,
+	numbering->pool_name = rsv_numbering_pool_named(trigger);
+	if (numbering->pool_name == NULL)
+		rsv_column_find(relation, trigger->tgargs[0] + strlen(COLUMN_MARK), RSV_COLUMN_ANY, false,
 						&numbering->pool);
 	else
-	{
-		numbering->pool_name = cstring_to_text(pool);
 		rsv_check_name(numbering->pool_name, "pool");
-	}
 	rsv_numeral_find(relation, trigger->tgargs[1], &numbering->number);
 	numbering->has_flag = trigger->tgnargs > 2;
 	if (numbering->has_flag)
@@ -233,6 +230,15 @@ erase(Row *row)
 	if (rsv_holder_same(claim.holder,
 						rsv_holder_name(&numbering->holder, row->data->tg_relation, tuple)))
 		rsv_claim_give_back(&claim.claim_id, 0);
+}
+
+/* The pool that the trigger names, NULL if each row says in a column. */
+text *
+rsv_numbering_pool_named(const Trigger *trigger)
+{
+	const char *pool = trigger->tgargs[0];
+
+	return strncmp(pool, COLUMN_MARK, strlen(COLUMN_MARK)) == 0 ? NULL : cstring_to_text(pool);
 }
 
 /* The pool that numbers this row, NULL if its column is. */

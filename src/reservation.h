@@ -487,6 +487,7 @@ extern void rsv_plan_end(RsvPlanSession *session);
 
 /* attempt.c: work that is kept or undone as one */
 extern bool rsv_attempt(bool (*work)(void *), void *argument);
+extern ErrorData *rsv_attempt_refused(bool (*work)(void *), void *argument);
 
 /* lock.c: locks by hash, and waiting for transactions */
 typedef enum RsvLockSpace

@@ -374,6 +374,7 @@ trigger_read(Oid trigger_id, Oid *relation_id, Trigger *trigger)
 		memset(trigger, 0, sizeof(Trigger));
 		*relation_id = row->tgrelid;
 		trigger->tgoid = row->oid;
+		trigger->tgname = pstrdup(NameStr(row->tgname));
 		trigger->tgfoid = row->tgfoid;
 		trigger->tgtype = row->tgtype;
 		trigger->tgenabled = row->tgenabled;

@@ -113,6 +113,7 @@ extern bool rsv_row_visit(Relation relation, Snapshot as_of, RsvRowTest test, vo
 extern bool rsv_row_is_ours(TupleTableSlot *slot);
 
 /* numbering.c: rows that get numbers */
+extern text *rsv_numbering_pool_named(const Trigger *trigger);
 extern text *rsv_numbering_pool(const RsvNumbering *numbering, TupleDesc columns, HeapTuple tuple);
 
 /* basket.c: what the rows of a statement want from counted pools */

@@ -56,3 +56,20 @@ SELECT status FROM reservation.release(:'one');
 
 DROP TABLE sprinter, walker;
 SELECT * FROM reservation.verify();
+
+-- a trigger that does not fit its table any more is reported, and keeps nobody from the rest
+CREATE TABLE jumper (id integer PRIMARY KEY, number integer, place integer, tenant text);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON jumper FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('watched', 'number');
+CREATE TRIGGER place BEFORE INSERT OR UPDATE ON jumper FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('column:tenant', 'place');
+ALTER TABLE jumper DROP COLUMN number, DROP COLUMN tenant;
+SELECT * FROM reservation.verify() ORDER BY problem;
+SELECT count(*) FROM reservation.verify('watched');
+SELECT count(*) FROM reservation.verify('not watched');
+CREATE TABLE swimmer (id integer PRIMARY KEY, number integer);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON swimmer FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('watched', 'number');
+SET session_replication_role = replica;
+INSERT INTO swimmer VALUES (5, 5);
+RESET session_replication_role;
+SELECT problem FROM reservation.verify() ORDER BY problem;
+DROP TABLE jumper, swimmer;
+SELECT * FROM reservation.verify();
