@@ -1,9 +1,14 @@
 # 030_pg_upgrade.pl: pg_upgrade, with the files linked, to a server of the same major version. The
 # extension comes along with all its books, sequences and secrets, and goes on.
+#
+# pg_upgrade loads '$libdir/reservation', which from PostgreSQL 18 on means no folder but the
+# server's own. So it gets a server in another place, which finds its files by where it is: copied
+# programs, links to the libraries, and this build of ours among them.
 
 use strict;
 use warnings;
 
+use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -12,10 +17,22 @@ use History;
 use Reservation;
 
 my $old = Reservation->node('old', preload => 1);
-my $bindir = $old->config_data('--bindir');
+my ($bindir, $libdir, $sharedir) = map { $old->config_data($_) } ('--bindir', '--pkglibdir', '--sharedir');
 if (!-x "$bindir/pg_upgrade")
 {
 	plan skip_all => "there is no pg_upgrade in $bindir";
+}
+if ($ENV{RSV_DESTDIR})
+{
+	my $place = PostgreSQL::Test::Utils::tempdir();
+
+	system_or_bail('mkdir', '-p', map { "$place$_" } ($bindir, $libdir, dirname($sharedir)));
+	system_or_bail('cp', '-RL', "$bindir/.", "$place$bindir");
+	system_or_bail('cp', '-Rs', "$libdir/.", "$place$libdir");
+	unlink "$place$libdir/reservation.so";    # of an installation
+	system_or_bail('ln', '-s', $sharedir, "$place$sharedir");
+	system_or_bail('ln', '-s', "$ENV{RSV_DESTDIR}$libdir/reservation.so", "$place$libdir");
+	$bindir = "$place$bindir";
 }
 
 $old->safe_psql('postgres', 'CREATE ROLE clerk LOGIN');
@@ -37,7 +54,7 @@ my $members = $old->safe_psql('superuser', $rules);
 $old->stop;
 
 my $new = Reservation->node('new', preload => 1, start => 0);
-my @upgrade = ('pg_upgrade', '--no-sync', '--link',
+my @upgrade = ("$bindir/pg_upgrade", '--no-sync', '--link',
 	'--old-datadir' => $old->data_dir,
 	'--new-datadir' => $new->data_dir,
 	'--old-bindir' => $bindir,
