@@ -290,6 +290,7 @@ CREATE TABLE reservation.line_block (
     base boolean NOT NULL
 );
 CREATE INDEX line_block_place ON reservation.line_block (pool_id, block);
+CREATE UNIQUE INDEX line_block_base ON reservation.line_block (pool_id, block) WHERE base AND waiting = 0;
 COMMENT ON TABLE reservation.line_block IS 'how many wait in each thousand numbers of a line, once those have been counted, so that nobody counts them again: several rows add up';
 COMMENT ON COLUMN reservation.line_block.pool_id IS 'the pool of the line';
 COMMENT ON COLUMN reservation.line_block.block IS 'the numbers of its tickets, divided by 1,000';
@@ -297,6 +298,7 @@ COMMENT ON COLUMN reservation.line_block.priority IS 'the priority of those who 
 COMMENT ON COLUMN reservation.line_block.waiting IS 'so many more wait; below zero: fewer';
 COMMENT ON COLUMN reservation.line_block.base IS 'true: the count itself, or a part of it; false: a change since. A block without a base is not counted';
 COMMENT ON INDEX reservation.line_block_place IS 'finds the counts of a line, in order';
+COMMENT ON INDEX reservation.line_block_base IS 'a block is counted once: its count begins with a row of none';
 
 CREATE TABLE reservation.request (
     pool_id integer NOT NULL,

@@ -26,6 +26,7 @@
 
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 
 #include "reservation.h"
@@ -97,6 +98,7 @@ static int64 count_tickets(const Count *count, int32 priority, int64 from, int64
 static List *list_priorities(int32 pool_id, int32 lowest, Snapshot as_of);
 static void close_block(int32 pool_id, int64 block);
 static bool write_base(void *argument);
+static bool begin_base(const Closing *closing);
 static void call_roll(int32 pool_id, int64 block, const List *priorities, Snapshot as_of,
 					  Roll *roll);
 static void write_row(int32 pool_id, int64 block, int32 priority, int64 waiting, bool base);
@@ -292,26 +294,12 @@ write_base(void *argument)
 {
 	const Closing *closing = argument;
 	List *priorities;
-	RsvScan scan;
 	Roll before = {0};
 	Roll now = {0};
-	bool alone = true;
 	int first = 0;
 
-	/* changes that an earlier base has left behind */
-	begin_block(&scan, closing->pool_id, closing->block);
-	while (alone && rsv_scan_next(&scan))
-	{
-		TransactionId holder;
-
-		alone =
-			!TransactionIdIsValid(scan.holder) && rsv_scan_delete(&scan, &holder) == RSV_WRITTEN;
-	}
-	rsv_scan_end(&scan);
-	if (!alone)
+	if (!begin_base(closing))
 		return false;
-
-	write_row(closing->pool_id, closing->block, 0, 0, true);
 	priorities = list_priorities(closing->pool_id, PG_INT32_MIN, NULL);
 	call_roll(closing->pool_id, closing->block, priorities, closing->before, &before);
 	call_roll(closing->pool_id, closing->block, priorities, NULL, &now);
@@ -327,6 +315,33 @@ write_base(void *argument)
 		first = i;
 	}
 	return true;
+}
+
+/*
+ * Takes the block for us to count, and removes changes that a base which was undone
+ * has left behind. False if somebody else counts it, has done so, or is changing it.
+ */
+static bool
+begin_base(const Closing *closing)
+{
+	const text *name = cstring_to_text("");
+	bool alone = true;
+	RsvScan scan;
+
+	rsv_lock(RSV_LOCK_BLOCK, closing->pool_id, name);
+	begin_block(&scan, closing->pool_id, closing->block);
+	while (alone && rsv_scan_next(&scan))
+	{
+		TransactionId holder = scan.holder;
+
+		alone = !DatumGetBool(scan.slot->tts_values[BLOCK_BASE]) && !TransactionIdIsValid(holder) &&
+			rsv_scan_delete(&scan, &holder) == RSV_WRITTEN;
+	}
+	rsv_scan_end(&scan);
+	if (alone)
+		write_row(closing->pool_id, closing->block, 0, 0, true);
+	rsv_unlock(RSV_LOCK_BLOCK, closing->pool_id, name);
+	return alone;
 }
 
 /* Who waits in a block, of these priorities. */

@@ -501,7 +501,8 @@ typedef enum RsvLockSpace
 	RSV_LOCK_PAYMENT,
 	RSV_LOCK_ORDER,
 	RSV_LOCK_WORKER,
-	RSV_LOCK_TICKET
+	RSV_LOCK_TICKET,
+	RSV_LOCK_BLOCK
 } RsvLockSpace;
 
 extern void rsv_lock(RsvLockSpace space, int32 pool_id, const text *name);

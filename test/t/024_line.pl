@@ -251,5 +251,35 @@ SELECT count(*) FROM overtook o WHERE EXISTS (
 		AND (NOT w.served OR pg_xact_commit_timestamp(w.xmin) > pg_xact_commit_timestamp(o.xmin)))
 EOS
 
+# ---- many count the same thousand
+
+# Every 250th who joins counts the thousands before. Here everybody is one, and four make a thousand.
+$node->safe_psql($db, <<'EOS');
+SELECT FROM reservation.create_pool('queue', 1, opens_at => 'tomorrow');
+SELECT FROM reservation.join_line('queue', 'first');
+SELECT format('ALTER SEQUENCE reservation.pool_%s_ticket INCREMENT 250 RESTART 250', pool_id) FROM reservation.pool WHERE pool = 'queue' \gexec
+CREATE SEQUENCE joined_number INCREMENT 250;
+CREATE TABLE counted (thousand bigint);
+EOS
+my %counters = (clients => 8, jobs => 2, transactions => 500);
+my $counting = pgbench_run($node, $db, <<'EOS', %counters);
+\set id random(1, 1000000000)
+SELECT status FROM reservation.join_line('queue', 'counter ' || :id);
+EOS
+is($counting->{exit}, 0, 'everybody counts') or diag($counting->{stderr});
+cmp_ok(number("SELECT count(*) FROM reservation.line_block WHERE base AND waiting = 0
+	AND pool_id = (SELECT pool_id FROM reservation.pool WHERE pool = 'queue')"), '>', 100, 'many thousands are counted');
+verify_ok($node, $db, 'each of them once');
+is(number(<<'EOS'), 0, 'so everybody has the right place');
+SELECT count(*) FROM (SELECT ticket_id, row_number() OVER (ORDER BY number) AS place FROM reservation.tickets WHERE pool = 'queue') t,
+	LATERAL reservation.line_position(ticket_id) l WHERE l.position <> t.place AND t.place % 50 = 0
+EOS
+
+$counting = pgbench_run($node, $db, <<'EOS', %counters);
+INSERT INTO counted SELECT t FROM (SELECT nextval('joined_number') / 1000 AS t) n WHERE NOT EXISTS (SELECT FROM counted WHERE thousand = t);
+EOS
+is($counting->{exit}, 0, 'the same without a lock') or diag($counting->{stderr});
+cmp_ok(number('SELECT count(*) - count(DISTINCT thousand) FROM counted'), '>', 0, 'control: there, some are counted twice');
+
 $node->stop;
 done_testing();
