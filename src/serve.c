@@ -44,7 +44,7 @@
  */
 #define PATIENCE_PART 10
 
-static bool nothing_free(const RsvPool *pool, TimestampTz now);
+static bool is_known_empty(const RsvPool *pool, TimestampTz now);
 static bool something_free(const RsvPool *pool, TimestampTz now);
 static void walk_line(RsvServing *serving);
 static void draw_lots(RsvServing *serving);
@@ -86,7 +86,7 @@ rsv_line_look(const RsvPool *pool, TimestampTz now)
 {
 	RsvServing serving = {.pool = pool, .now = now, .deadline = now, .max = LOOK_TICKETS_MAX};
 
-	if (!pool->lined || rsv_pool_closed(pool, now) != NULL || nothing_free(pool, now))
+	if (!pool->lined || rsv_pool_closed(pool, now) != NULL || is_known_empty(pool, now))
 		return 0;
 	rsv_serve(&serving);
 	return serving.served;
@@ -115,9 +115,9 @@ rsv_line_freed(const RsvPool *pool, TimestampTz now)
 	} while (again);
 }
 
-/* Need nobody look at who waits? */
+/* Then nobody need look at who waits. */
 static bool
-nothing_free(const RsvPool *pool, TimestampTz now)
+is_known_empty(const RsvPool *pool, TimestampTz now)
 {
 	if (pool->counted || pool->open)
 		return false;

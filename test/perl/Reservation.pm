@@ -35,6 +35,10 @@
 #   wait_until_blocked($node, $session [, $session ...]);
 #       Returns when each of these sessions waits for a lock.
 #
+#   my $visits = worker_visits($node, $dbname); ... wait_for_visits($node, $dbname, $more);
+#       How many background workers were sent to a database so far; and waits for so many more. The
+#       server's log must have them: log_min_messages = debug1.
+#
 #   gate($node, $dbname, $callers);
 #       Holds back everyone who runs GATE, a statement that a script of pgbench can begin with,
 #       until so many are waiting there; then lets all of them go at once.
@@ -56,7 +60,8 @@ use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(verify_ok pgbench_run crash_and_restart crash restart
-  session ask ask_later answer wait_until_blocked gate GATE);
+  session ask ask_later answer wait_until_blocked
+  worker_visits wait_for_visits gate GATE);
 
 use constant GATE_KEY => 4711;
 use constant GATE => 'SELECT pg_advisory_xact_lock_shared(' . GATE_KEY . ");\n";
@@ -224,6 +229,25 @@ sub wait_until_blocked
 		"SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid IN ($pids)",
 		scalar(@sessions))
 	  or die 'a session that should wait for a lock does not';
+	return;
+}
+
+sub worker_visits
+{
+	my ($node, $dbname) = @_;
+	my $oid = $node->safe_psql('postgres', "SELECT oid FROM pg_database WHERE datname = '$dbname'");
+	my $log = slurp_file($node->logfile);
+	return scalar(() = $log =~ /registering background worker "reservation worker for database $oid"/g);
+}
+
+sub wait_for_visits
+{
+	my ($node, $dbname, $more) = @_;
+	my $enough = worker_visits($node, $dbname) + $more;
+	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
+
+	Time::HiRes::usleep(100_000) while (worker_visits($node, $dbname) < $enough && $tries-- > 0);
+	die "no visits to $dbname" if $tries <= 0;
 	return;
 }
 

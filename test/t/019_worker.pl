@@ -59,26 +59,6 @@ sub lapsed
 		"SELECT count(*) FROM reservation.claim WHERE state = 'lapsed'");
 }
 
-# How many workers were sent to a database so far.
-sub visits
-{
-	my ($dbname) = @_;
-	my $oid = $node->safe_psql('postgres', "SELECT oid FROM pg_database WHERE datname = '$dbname'");
-	my $log = slurp_file($node->logfile);
-	return scalar(() = $log =~ /registering background worker "reservation worker for database $oid"/g);
-}
-
-sub wait_for_visits
-{
-	my ($dbname, $more) = @_;
-	my $enough = visits($dbname) + $more;
-	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
-
-	Time::HiRes::usleep(100_000) while (visits($dbname) < $enough && $tries-- > 0);
-	die "no visits to $dbname" if $tries <= 0;
-	return;
-}
-
 # A copy of "busy", with the worker in the middle of it; returns its process.
 sub busy_copy
 {
@@ -154,9 +134,9 @@ naptime('100ms');
 
 my $xid = 'SELECT pg_snapshot_xmax(pg_current_snapshot())';
 my $before = $node->safe_psql('shop', $xid);
-wait_for_visits('shop', 5);
+wait_for_visits($node, 'shop', 5);
 is($node->safe_psql('shop', $xid), $before, 'visits that find nothing to do take no transaction id');
-cmp_ok(visits('empty'), '<', visits('shop'), 'a database without the extension is visited less often');
+cmp_ok(worker_visits($node, 'empty'), '<', worker_visits($node, 'shop'), 'a database without the extension is visited less often');
 
 # ---- a waiting line is served, though nobody calls
 
@@ -200,7 +180,7 @@ EOS
 naptime('100ms');
 foreach my $table ('claim', 'pool', 'stock', 'available')
 {
-	wait_for_visits('half', 3);
+	wait_for_visits($node, 'half', 3);
 	is($node->safe_psql('half', "INSERT INTO reservation.$table TABLE dump.$table"), '', "$table is restored");
 }
 ok($node->poll_query_until('half', "SELECT count(*) = 3 FROM reservation.claim WHERE state = 'lapsed'"),
@@ -238,7 +218,7 @@ worker_in('copy2');
 my $owner = session($node, 'copy2');
 ask($owner, "SET lock_timeout = '4s'");
 is(ask($owner, 'BEGIN; DROP EXTENSION reservation CASCADE'), '', 'DROP EXTENSION, while the worker is at work');
-wait_for_visits('shop', 3);
+wait_for_visits($node, 'shop', 3);
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE datname = 'copy2' AND wait_event_type = 'Lock'"),
 	0, 'as long as that takes, no worker waits for it');
 ask($owner, 'ROLLBACK');
@@ -251,11 +231,11 @@ unlike(slurp_file($node->logfile), qr/ reservation worker ERROR:/, 'and nothing 
 
 $node->safe_psql('other', 'ALTER TABLE reservation.claim ADD COLUMN odd integer');
 $node->safe_psql('shop', "SELECT reservation.claim_next('print', 'late', ttl => '1 us')");
-my ($shop, $other) = (visits('shop'), visits('other'));
+my ($shop, $other) = (worker_visits($node, 'shop'), worker_visits($node, 'other'));
 ok($node->poll_query_until('shop', "SELECT count(*) = 0 FROM reservation.holds WHERE state = 'lapsed'"),
 	'the others are swept');
-wait_for_visits('shop', 12);
-cmp_ok(visits('other') - $other, '<', (visits('shop') - $shop) / 2, 'and it is tried less and less often');
+wait_for_visits($node, 'shop', 12);
+cmp_ok(worker_visits($node, 'other') - $other, '<', (worker_visits($node, 'shop') - $shop) / 2, 'and it is tried less and less often');
 like(slurp_file($node->logfile), qr/ reservation worker ERROR:  table "reservation.claim" is not as this version/, 'the log says why');
 $node->safe_psql('other', 'ALTER TABLE reservation.claim DROP COLUMN odd');
 

@@ -12,7 +12,6 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 use Reservation;
 
@@ -200,30 +199,16 @@ $preloaded->restart;
 refused($preloaded, 'postgres', $more, $update, 'restarted, not updated');
 
 # The worker comes by all the time: before, while and after the database is updated.
-sub visits_to { return scalar(() = slurp_file($preloaded->logfile) =~ /registering background worker "reservation worker for database $_[0]"/g) }
-
-sub wait_for_visits
-{
-	my ($more) = @_;
-	my $oid = $preloaded->safe_psql('template1', "SELECT oid FROM pg_database WHERE datname = 'postgres'");
-	my $enough = visits_to($oid) + $more;
-	my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
-
-	usleep(100_000) while (visits_to($oid) < $enough && $tries-- > 0);
-	die 'no visits' if $tries <= 0;
-	return;
-}
-
 my $lapsed = "SELECT count(*) FROM reservation.claim WHERE state = 'lapsed'";
 is($preloaded->safe_psql('postgres', $lapsed), 0, 'a hold whose time is over, not swept');
 $preloaded->append_conf('postgresql.conf', "log_min_messages = debug1\nreservation.worker_naptime = '50ms'");
 $preloaded->reload;
-wait_for_visits(2);
+wait_for_visits($preloaded, 'postgres', 2);
 like(slurp_file($preloaded->logfile), qr/ERROR:  extension "reservation" is of version/,
 	'the worker is refused, too');
 my $owner = session($preloaded, 'postgres');
 is(ask($owner, 'BEGIN; ALTER EXTENSION reservation UPDATE'), '', 'an update beside the worker');
-wait_for_visits(2);
+wait_for_visits($preloaded, 'postgres', 2);
 is( $preloaded->safe_psql(
 		'template1', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'reservation worker' AND wait_event_type = 'Lock'"),
 	0, 'no worker waits for it');
