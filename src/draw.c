@@ -49,7 +49,9 @@ typedef struct Taking
 } Taking;
 
 static bool look(Taking *taking, int64 *available);
+static RsvSupply say_left(const Taking *taking, int64 *left);
 static bool take_quickly(Taking *taking);
+static bool take_surveyed(Taking *taking, int64 *left);
 static bool take_somewhere(Taking *taking);
 static RsvWrite take_from(Taking *taking, RsvSlot *slot);
 static bool may_split(Taking *taking);
@@ -61,8 +63,8 @@ static bool gather_lapsed(Taking *taking);
 
 /*
  * Takes a quantity, all or nothing. If there is too little, or it is undecided
- * at the deadline, *available says how much is free. *now moves on when the call
- * has waited.
+ * at the deadline, *available says how much is free; if taken, nothing, except after
+ * a charge how much is left. *now moves on when the call has waited.
  *
  * Tentative: what was gathered before somebody came in the way is kept, and the
  * rest looked for. There is no need of a subtransaction of our own, and we do not
@@ -82,7 +84,7 @@ rsv_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, Ti
 	};
 
 	Assert(quantity > 0);
-	if (take_quickly(&taking))
+	if (draw == RSV_DRAW_CHARGE ? take_surveyed(&taking, available) : take_quickly(&taking))
 		return RSV_TAKEN;
 	for (;;)
 	{
@@ -90,13 +92,13 @@ rsv_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, Ti
 
 		CHECK_FOR_INTERRUPTS();
 		if (look(&taking, available))
-			return RSV_TAKEN;
+			return say_left(&taking, available);
 		enough = *available >= taking.wanted;
 		rsv_slot_add(available, got);
 		if (enough && (tentative ? gather(&taking) : rsv_attempt(gather, &taking)))
 		{
 			delete_empty(&taking);
-			return RSV_TAKEN;
+			return say_left(&taking, available);
 		}
 		if (enough && tentative)
 		{
@@ -112,6 +114,15 @@ rsv_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, Ti
 		taking.now = *now;
 		taking.crowded = true;
 	}
+}
+
+/* It is taken; if that was asked, *left says what the pool still has. */
+static RsvSupply
+say_left(const Taking *taking, int64 *left)
+{
+	if (taking->draw == RSV_DRAW_CHARGE)
+		*left = rsv_slot_available(taking->pool, taking->now);
+	return RSV_TAKEN;
 }
 
 /*
@@ -165,6 +176,20 @@ take_quickly(Taking *taking)
 
 	return rsv_slot_last(taking->pool->pool_id, &slot) && !TransactionIdIsValid(slot.holder) &&
 		slot.quantity >= taking->wanted && take_from(taking, &slot) == RSV_WRITTEN;
+}
+
+/*
+ * Adds up what there is at an instant, and takes from a slot that has not changed since
+ * then: so what was there, less that, is left.
+ */
+static bool
+take_surveyed(Taking *taking, int64 *left)
+{
+	RsvSlot slot;
+
+	*left = rsv_slot_survey(taking->pool->pool_id, taking->now, taking->wanted, &slot);
+	*left -= taking->wanted;
+	return slot.quantity >= taking->wanted && take_from(taking, &slot) == RSV_WRITTEN;
 }
 
 /* Takes from the first slot on the way round that has enough. */

@@ -56,12 +56,19 @@ enum
 };
 
 /*
- * Where this session last found the row of a pool. A row may move and its place
- * be used again, so what is found there counts only if it is the pool meant.
+ * Where this session last found the row of a pool, by the hash of its name or id. A
+ * row may move and its place be used again, so what is found there counts only if it
+ * is the pool meant.
  */
+typedef struct Place
+{
+	uint32 hash;
+	ItemPointerData tid;
+} Place;
+
 #define PLACES 1024 /* a power of two */
 
-static ItemPointerData places[PLACES];
+static Place places[PLACES];
 
 static void add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer);
 static void require_limited(const RsvPool *pool);
@@ -397,7 +404,12 @@ element_count(FunctionCallInfo fcinfo, int argument, const char *what)
 static ItemPointer
 place_of(const void *key, Size size)
 {
-	return &places[hash_bytes(key, size) & (PLACES - 1)];
+	uint32 hash = hash_bytes(key, size);
+	Place *place = &places[hash & (PLACES - 1)];
+
+	if (place->hash != hash)
+		*place = (Place) {.hash = hash};
+	return &place->tid;
 }
 
 /* Reads the pool at a place, if there is still one. */

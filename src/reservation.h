@@ -407,7 +407,7 @@ extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
 						   int nkeys);
 extern bool rsv_scan_find(RsvScan *scan, RsvIndex index, const RsvKey *keys, int nkeys);
-extern void rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys);
+extern bool rsv_scan_beyond(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
 extern TransactionId rsv_scan_writer(const RsvScan *scan);
 extern bool rsv_scan_lock(RsvScan *scan);
@@ -752,6 +752,7 @@ extern void rsv_slot_spread(int32 pool_id, int64 quantity);
 extern int64 rsv_slot_available(const RsvPool *pool, TimestampTz now);
 extern int64 rsv_slot_added(const RsvPool *pool);
 extern int64 rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of);
+extern int64 rsv_slot_survey(int32 pool_id, TimestampTz now, int64 wanted, RsvSlot *best);
 extern void rsv_slot_merge(int32 pool_id, TransactionId quiet_since);
 extern void rsv_round_begin(RsvRound *round, int32 pool_id);
 extern bool rsv_round_next(RsvRound *round, RsvSlot *slot);
@@ -768,6 +769,7 @@ extern void rsv_slot_add(int64 *sum, int64 quantity);
 typedef enum RsvDraw
 {
 	RSV_DRAW_CLAIM,
+	RSV_DRAW_CHARGE,   /* for a claim; says what is left */
 	RSV_DRAW_ADJUST,   /* what is taken leaves the pool for good */
 	RSV_DRAW_TENTATIVE /* for a claim; the caller undoes everything unless all was taken */
 } RsvDraw;

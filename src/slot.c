@@ -74,6 +74,8 @@ static Place places[PLACES];
 static Place *place_of(int32 pool_id);
 static void begin_at(RsvRound *round, int32 pool_id, int32 start, Snapshot as_of);
 static bool next_below(RsvRound *round, RsvSlot *slot);
+static int64 sum_slots(int32 pool_id, Snapshot as_of, int64 wanted, RsvSlot *best);
+static int64 sum_lapsed(int32 pool_id, TimestampTz now, Snapshot as_of);
 static void slot_from_scan(RsvScan *scan, RsvSlot *slot);
 static bool find_slot(RsvScan *scan, int32 pool_id, int32 number, RsvSlot *slot);
 static bool slot_exists(int32 pool_id, int32 number);
@@ -260,13 +262,18 @@ next_below(RsvRound *round, RsvSlot *slot)
 		{BTLessEqualStrategyNumber, F_INT4LE, Int32GetDatum(round->at_most)},
 	};
 
+	bool found;
+
 	if (round->begun)
-		rsv_scan_again(&round->scan, keys, lengthof(keys));
+		found = rsv_scan_beyond(&round->scan, keys, lengthof(keys));
 	else
+	{
 		rsv_scan_begin(&round->scan, RSV_STOCK_PKEY, round->as_of, keys, lengthof(keys));
-	round->begun = true;
-	round->scan.direction = BackwardScanDirection;
-	if (!rsv_scan_next(&round->scan))
+		round->scan.direction = BackwardScanDirection;
+		round->begun = true;
+		found = rsv_scan_next(&round->scan);
+	}
+	if (!found)
 		return false;
 	slot_from_scan(&round->scan, slot);
 	return true;
@@ -380,6 +387,59 @@ rsv_slot_delete(int32 pool_id, int32 number, int64 most)
 int64
 rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of)
 {
+	RsvSlot best;
+	int64 sum = sum_slots(pool_id, as_of, 0, &best);
+
+	if (lapsed)
+		rsv_slot_add(&sum, sum_lapsed(pool_id, now, as_of));
+	return sum;
+}
+
+/*
+ * What a pool can give now, holds whose time is over included, and the slot to take
+ * this much from: that of which we took last, if it has enough, else the largest.
+ * *best has no quantity if there is none.
+ */
+int64
+rsv_slot_survey(int32 pool_id, TimestampTz now, int64 wanted, RsvSlot *best)
+{
+	Snapshot as_of = rsv_store_now();
+	int64 sum;
+
+	sum = sum_slots(pool_id, as_of, wanted, best);
+	rsv_slot_add(&sum, sum_lapsed(pool_id, now, as_of));
+	rsv_store_forget(as_of);
+	return sum;
+}
+
+static int64
+sum_slots(int32 pool_id, Snapshot as_of, int64 wanted, RsvSlot *best)
+{
+	int64 sum = 0;
+	bool chosen = false;
+	RsvRound round;
+	RsvSlot slot;
+
+	*best = (RsvSlot) {0};
+	begin_at(&round, pool_id, PG_INT32_MAX, as_of);
+	while (rsv_round_next(&round, &slot))
+	{
+		bool last = slot.slot == place_of(pool_id)->slot && slot.quantity >= wanted;
+
+		rsv_slot_add(&sum, slot.quantity);
+		if (!chosen && (last || slot.quantity > best->quantity))
+		{
+			*best = slot;
+			chosen = last;
+		}
+	}
+	rsv_round_end(&round);
+	return sum;
+}
+
+static int64
+sum_lapsed(int32 pool_id, TimestampTz now, Snapshot as_of)
+{
 	RsvKey keys[] = {
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
 		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
@@ -387,15 +447,6 @@ rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of)
 	int64 sum = 0;
 	RsvScan scan;
 	RsvClaim claim;
-	RsvRound round;
-	RsvSlot slot;
-
-	begin_at(&round, pool_id, PG_INT32_MAX, as_of);
-	while (rsv_round_next(&round, &slot))
-		rsv_slot_add(&sum, slot.quantity);
-	rsv_round_end(&round);
-	if (!lapsed)
-		return sum;
 
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
 	while (rsv_scan_next(&scan))

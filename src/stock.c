@@ -170,8 +170,9 @@ static void
 take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request, RsvAnswer *answer)
 {
 	int64 available = 0;
+	RsvDraw draw = order->charge ? RSV_DRAW_CHARGE : RSV_DRAW_CLAIM;
 	RsvSupply supply =
-		rsv_pass_draw(pool, order->quantity, RSV_DRAW_CLAIM, &order->now, deadline, &available);
+		rsv_pass_draw(pool, order->quantity, draw, &order->now, deadline, &available);
 	RsvClaim claim = {
 		.claimed_at = order->now,
 		.finalized_at = order->now,
@@ -194,7 +195,10 @@ take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request, Rsv
 	if (order->charge)
 		ForceSyncCommit();
 	rsv_request_keep(request, answer);
-	answer_claim(order, order->charge ? "charged" : "claimed", pool, &claim, answer);
+	if (order->charge)
+		answer_charge(order, "charged", pool, &claim, available, answer);
+	else
+		answer_claim(order, "claimed", pool, &claim, answer);
 	rsv_request_save(request, answer, order->now);
 }
 
@@ -239,11 +243,6 @@ answer_claim(const Order *order, const char *status, const RsvPool *pool, const 
 	Datum values[ANSWER_COLUMNS];
 	bool nulls[ANSWER_COLUMNS] = {false};
 
-	if (order->charge)
-	{
-		answer_charge(order, status, pool, claim, rsv_slot_available(pool, order->now), answer);
-		return;
-	}
 	values[ANSWER_STATUS] = CStringGetTextDatum(status);
 	values[ANSWER_CLAIM_ID] = UUIDPGetDatum(&claim->claim_id);
 	values[ANSWER_POOL] = PointerGetDatum(pool->name);

@@ -37,7 +37,13 @@
 /* Conditions that a scan can have */
 #define RSV_KEYS_MAX 4
 
+/* How many index entries rsv_scan_beyond passes before it descends anew */
+#define RSV_PASS_MAX 12
+
 static bool is_there(RsvIndex index, const RsvKey *keys, int nkeys);
+static void again(RsvScan *scan, const RsvKey *keys, int nkeys);
+static bool next_row(RsvScan *scan, bool *passed);
+static void pin_page(RsvScan *scan, ItemPointer tid);
 static void read_row(RsvScan *scan);
 static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static void look_at_block(RsvScan *scan, RsvSpot *spots, BlockNumber *blocks, bool *there,
@@ -95,7 +101,7 @@ rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys
 		as_of = SnapshotAny;
 	rows = index_beginscan(scan->table, scan->index, as_of, NULL, nkeys, 0);
 	/* cppcheck-suppress nullPointer */
-	rows->xs_want_itup = scan->as_of == NULL; /* for rsv_scan_ahead */
+	rows->xs_want_itup = true; /* for rsv_scan_ahead and rsv_scan_beyond */
 	index_rescan(rows, scan_keys, nkeys, NULL, 0);
 	scan->scan = rows;
 }
@@ -116,14 +122,10 @@ rsv_scan_find(RsvScan *scan, RsvIndex index, const RsvKey *keys, int nkeys)
 		CHECK_FOR_INTERRUPTS();
 		rsv_scan_begin(scan, index, NULL, keys, nkeys);
 		scan->direction = BackwardScanDirection; /* the newest version first */
-		while (index_getnext_tid(scan->scan, scan->direction) != NULL)
+		if (next_row(scan, &passed))
 		{
-			passed = true;
-			if (index_fetch_heap(scan->scan, scan->slot))
-			{
-				read_row(scan);
-				return true;
-			}
+			read_row(scan);
+			return true;
 		}
 		if (!passed || !is_there(index, keys, nkeys))
 			return false;
@@ -147,9 +149,41 @@ is_there(RsvIndex index, const RsvKey *keys, int nkeys)
 	return there;
 }
 
+/*
+ * Moves to the next row within narrower keys of the same shape, the last of them
+ * int4_column <= value, in a backward scan. As of a snapshot, the index entries that
+ * the new keys leave out are passed if they are few: a descent costs as much as a
+ * dozen of them.
+ */
+bool
+rsv_scan_beyond(RsvScan *scan, const RsvKey *keys, int nkeys)
+{
+	bool pass = scan->scan->xs_snapshot == scan->as_of;
+	int32 at_most = DatumGetInt32(keys[nkeys - 1].value);
+	Datum value;
+	ItemPointerData tid;
+
+	Assert(scan->direction == BackwardScanDirection);
+	for (int i = 0; pass && i < RSV_PASS_MAX; i++)
+	{
+		if (!rsv_scan_ahead(scan, nkeys, &value, &tid))
+			return false;
+		if (DatumGetInt32(value) > at_most)
+			continue;
+		pin_page(scan, &tid);
+		if (index_fetch_heap(scan->scan, scan->slot))
+		{
+			read_row(scan);
+			return true;
+		}
+	}
+	again(scan, keys, nkeys);
+	return rsv_scan_next(scan);
+}
+
 /* Starts the same scan anew, with other keys of the same shape. */
-void
-rsv_scan_again(RsvScan *scan, const RsvKey *keys, int nkeys)
+static void
+again(RsvScan *scan, const RsvKey *keys, int nkeys)
 {
 	ScanKeyData scan_keys[RSV_KEYS_MAX];
 
@@ -213,12 +247,12 @@ is_in_file(Relation relation, BlockNumber block)
 
 /*
  * Reads on in the index alone: where a row should be, and a column of its key.
- * Nothing is said about the row; afterwards the scan can only be ended.
+ * Nothing is said about the row, and the scan does not stand on it.
  */
 bool
 rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid)
 {
-	ItemPointer found = index_getnext_tid(scan->scan, ForwardScanDirection);
+	ItemPointer found = index_getnext_tid(scan->scan, scan->direction);
 	bool isnull;
 
 	if (found == NULL)
@@ -299,7 +333,9 @@ rsv_store_stands(RsvTable table, ItemPointer tid)
 bool
 rsv_scan_next(RsvScan *scan)
 {
-	while (index_getnext_slot(scan->scan, scan->direction, scan->slot))
+	bool passed;
+
+	while (next_row(scan, &passed))
 	{
 		if (scan->scan->xs_snapshot == SnapshotAny &&
 			!table_tuple_satisfies_snapshot(scan->table, scan->slot, scan->as_of))
@@ -308,6 +344,47 @@ rsv_scan_next(RsvScan *scan)
 		return true;
 	}
 	return false;
+}
+
+/* Moves to the next row that the scan sees. passed: set if the index had anything. */
+static bool
+next_row(RsvScan *scan, bool *passed)
+{
+	for (;;)
+	{
+		if (!scan->scan->xs_heap_continue)
+		{
+			ItemPointer tid = index_getnext_tid(scan->scan, scan->direction);
+
+			if (tid == NULL)
+				return false;
+			*passed = true;
+			pin_page(scan, tid);
+		}
+		if (index_fetch_heap(scan->scan, scan->slot))
+			return true;
+	}
+}
+
+/*
+ * Pins the page of a row before it is fetched, and prunes it if it has become full.
+ * The fetch itself prunes each page that it pins if that has less room than its
+ * fillfactor leaves: after a few updates that is every time, for one dead row, and
+ * costs more than all the rest of the fetch. So we wait until there are many.
+ */
+static void
+pin_page(RsvScan *scan, ItemPointer tid)
+{
+	IndexFetchHeapData *fetch = (IndexFetchHeapData *) scan->scan->xs_heapfetch;
+	BlockNumber block = ItemPointerGetBlockNumber(tid);
+	Page page;
+
+	if (BufferIsValid(fetch->xs_cbuf) && BufferGetBlockNumber(fetch->xs_cbuf) == block)
+		return;
+	fetch->xs_cbuf = ReleaseAndReadBuffer(fetch->xs_cbuf, scan->table, block);
+	page = BufferGetPage(fetch->xs_cbuf);
+	if (PageIsFull(page) || PageGetHeapFreeSpace(page) < BLCKSZ / 10)
+		heap_page_prune_opt(scan->table, fetch->xs_cbuf);
 }
 
 /* The columns of the row that the scan stands on, and who has not decided about it yet. */

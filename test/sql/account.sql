@@ -47,6 +47,34 @@ SELECT count(*) FROM reservation.pool_status p WHERE pool LIKE 'many %'
     AND (available + floor <> (SELECT sum(amount) FROM reservation.account_entries(p.pool)) OR available < 0);
 SELECT * FROM reservation.verify();
 
+-- the balance after each of 4,000 charges in one transaction, whose versions of the slots all stay
+DO $$
+DECLARE
+    answer record;
+BEGIN
+    PERFORM reservation.create_pool('acct worn', 5000, 'counted');
+    FOR i IN 1..4000 LOOP
+        SELECT status, balance INTO answer FROM reservation.charge('acct worn', 1, NULL);
+        IF answer.status <> 'charged' OR answer.balance <> 5000 - i THEN
+            RAISE 'charge %: %', i, answer;
+        END IF;
+    END LOOP;
+    -- more entries of one slot than a walk passes before it looks anew
+    IF pg_relation_size('reservation.stock') < 25 * 8192 THEN
+        RAISE 'few versions: % bytes', pg_relation_size('reservation.stock');
+    END IF;
+END
+$$;
+-- a charge that no slot has enough for; one that needs a hold whose time is over, and has some left
+SELECT status FROM reservation.create_pool('acct two', 3, 'counted');
+SELECT status, balance FROM reservation.charge('acct two', 3, NULL);
+SELECT status, balance FROM reservation.charge('acct worn', 900, NULL);
+SELECT status FROM reservation.take('acct worn', 'ann', 60, '1 microsecond');
+SELECT status, balance FROM reservation.charge('acct worn', 90, NULL);
+SELECT status, balance FROM reservation.charge('acct worn', 10, NULL);
+SELECT status, balance FROM reservation.charge('acct worn', 1, NULL);
+SELECT * FROM reservation.verify();
+
 -- an empty account has one entry
 SELECT status FROM reservation.create_pool('acct empty', 0, 'counted');
 SELECT event, amount, balance FROM reservation.account_entries('acct empty');
