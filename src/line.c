@@ -48,6 +48,7 @@ typedef struct Joiner
 	int32 priority;
 	text *request_id; /* NULL: the call is not repeatable */
 	TimestampTz now;
+	Oid sequence; /* that the ticket's number is from */
 } Joiner;
 
 static const char *join(Joiner *joiner, RsvPool *pool, TimestampTz deadline, RsvTicket *ticket);
@@ -103,7 +104,8 @@ rsv_join_line(PG_FUNCTION_ARGS)
 			join(&order, &pool, rsv_wait_deadline(NULL, GetCurrentTimestamp()), &ticket);
 
 		if (ticket.pool_id != 0)
-			place = look(&pool, order.now, &ticket, status == NULL ? rsv_place_joined(&ticket) : 0);
+			place = look(&pool, order.now, &ticket,
+						 status == NULL ? rsv_place_joined(&ticket, order.sequence) : 0);
 		if (status == NULL)
 		{
 			rsv_request_keep(&request, &answer);
@@ -222,7 +224,7 @@ stand(Joiner *joiner, RsvPool *pool, TimestampTz deadline, RsvTicket *ticket)
 {
 	for (;;)
 	{
-		int64 number = rsv_sequence_next_ticket(pool);
+		int64 number = rsv_sequence_next_ticket(pool, &joiner->sequence);
 		const char *status = NULL;
 		RsvInFlight in_flight = {0};
 		bool found;

@@ -12,11 +12,14 @@
  *
  * Invariant: a block with a base has rows that add up to the tickets that wait in
  * it. Whoever changes a ticket writes it first, then looks for a base, committed
- * or in flight. Whoever makes a base takes a snapshot, writes the base, then looks
- * at all tickets of the block: if any has changed since the snapshot or is in
- * flight, nobody can say whether it was counted, and the base is undone. So one of
- * the two sees the other. A base never moves; it is deleted when nobody waits in
- * its block, and then the block is empty and quickly counted.
+ * or in flight. Whoever makes a base has a ticket behind the block, takes a
+ * snapshot, writes the base, then looks at all tickets of the block: if any has
+ * changed since the snapshot or is in flight, nobody can say whether it was
+ * counted, and the base is undone. So one of the two sees the other. Who joins need
+ * not look for a base while nobody has drawn a number behind the block. Tickets are
+ * never deleted, so a sequence that is made anew begins behind every base. A base
+ * never moves; it is deleted when nobody waits in its block, and then the block is
+ * empty and quickly counted.
  *
  * Locks: the rows written, without waiting.
  *
@@ -46,7 +49,10 @@ enum
 #define TICKET_NUMBER   3
 #define TICKET_PRIORITY 7
 
-/* As often as this, in tickets, somebody looks whether blocks are complete */
+/*
+ * As often as this, in tickets, somebody looks whether blocks are complete; half of it
+ * after the end of a block, when those who came last in it will have decided
+ */
 #define CLOSE_EVERY 250
 /* The blocks before the current one that are looked at then */
 #define CLOSE_BLOCKS 4
@@ -163,19 +169,21 @@ rsv_place(const RsvTicket *ticket, Snapshot as_of)
 }
 
 /*
- * After a ticket was inserted: where does it stand? Far back in the line, what this
- * session counted within the last second will do, with the numbers drawn since.
+ * After a ticket was inserted, with a number from the sequence: where does it stand?
+ * Far back in the line, what this session counted within the last second will do,
+ * with the numbers drawn since.
  */
 int64
-rsv_place_joined(const RsvTicket *ticket)
+rsv_place_joined(const RsvTicket *ticket, Oid sequence)
 {
 	int64 block = ticket->number / RSV_BLOCK_TICKETS;
 	RsvDeparture joined = {.block = block, .priority = ticket->priority, .tickets = -1};
 	TimestampTz now = GetCurrentTimestamp();
 	Snapshot as_of;
 
-	rsv_place_changed(ticket->pool_id, &joined);
-	if (ticket->number % CLOSE_EVERY == 0)
+	if (rsv_sequence_reached(sequence, (block + 1) * RSV_BLOCK_TICKETS))
+		rsv_place_changed(ticket->pool_id, &joined);
+	if (ticket->number % CLOSE_EVERY == CLOSE_EVERY / 2)
 	{
 		for (int i = 1; i <= CLOSE_BLOCKS && block >= i; i++)
 			close_block(ticket->pool_id, block - i);
@@ -232,14 +240,13 @@ count_tickets(const Count *count, int32 priority, int64 from, int64 to)
 		{BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(from)},
 		{BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(to - 1)},
 	};
-	int64 tickets = 0;
+	int64 tickets;
 	RsvScan scan;
 
 	if (from >= to)
 		return 0;
 	rsv_scan_begin(&scan, RSV_TICKET_LINE, count->as_of, keys, lengthof(keys));
-	while (rsv_scan_next(&scan))
-		tickets++;
+	tickets = rsv_scan_count(&scan);
 	rsv_scan_end(&scan);
 	return tickets;
 }

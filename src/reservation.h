@@ -409,6 +409,7 @@ extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const 
 extern bool rsv_scan_find(RsvScan *scan, RsvIndex index, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_beyond(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
+extern int64 rsv_scan_count(RsvScan *scan);
 extern TransactionId rsv_scan_writer(const RsvScan *scan);
 extern bool rsv_scan_lock(RsvScan *scan);
 extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
@@ -535,7 +536,8 @@ extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
 extern void rsv_sequence_make(const RsvPool *pool);
 extern void rsv_sequence_drop(const RsvPool *pool);
 extern int64 rsv_sequence_next(const RsvPool *pool);
-extern int64 rsv_sequence_next_ticket(const RsvPool *pool);
+extern int64 rsv_sequence_next_ticket(const RsvPool *pool, Oid *sequence);
+extern bool rsv_sequence_reached(Oid sequence, int64 number);
 extern bool rsv_sequence_pass(const RsvPool *pool, int32 number);
 extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
@@ -830,7 +832,7 @@ typedef struct RsvDeparture
 } RsvDeparture;
 
 extern int64 rsv_place(const RsvTicket *ticket, Snapshot as_of);
-extern int64 rsv_place_joined(const RsvTicket *ticket);
+extern int64 rsv_place_joined(const RsvTicket *ticket, Oid sequence);
 extern void rsv_place_changed(int32 pool_id, const RsvDeparture *departure);
 
 /* serve.c: dealing out what is free to those who wait */

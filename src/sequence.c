@@ -149,11 +149,22 @@ rsv_sequence_pass(const RsvPool *pool, int32 number)
 	return behind;
 }
 
-/* The next number of a ticket in the pool's waiting line. Never given to anyone else. */
+/*
+ * The next number of a ticket in the pool's waiting line, and the sequence it is from.
+ * Never given to anyone else.
+ */
 int64
-rsv_sequence_next_ticket(const RsvPool *pool)
+rsv_sequence_next_ticket(const RsvPool *pool, Oid *sequence)
 {
-	return draw(need(pool, ticket_name(pool), make_tickets));
+	*sequence = need(pool, ticket_name(pool), make_tickets);
+	return draw(*sequence);
+}
+
+/* Has anybody drawn this number, or a later one, from a sequence that we drew from? */
+bool
+rsv_sequence_reached(Oid sequence, int64 number)
+{
+	return last_value(sequence) >= number;
 }
 
 /* Makes the sequence of a pool's tickets, above those that there are, unless it is there. */

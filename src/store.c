@@ -14,6 +14,10 @@
  * checks: what we promise rests on row locks and unique indexes, so a false
  * serialization failure would buy nothing.
  *
+ * A row version that was seen stays in its place until the statement ends, because
+ * the snapshot of the statement keeps it: so a caller may look at a row, end the
+ * scan, and change it later by its place.
+ *
  * Lock order: table before its indexes (layout.c).
  *
  * Memory: scans and slots live in the caller's context.
@@ -42,6 +46,7 @@
 
 static bool is_there(RsvIndex index, const RsvKey *keys, int nkeys);
 static void again(RsvScan *scan, const RsvKey *keys, int nkeys);
+static bool next_seen(RsvScan *scan);
 static bool next_row(RsvScan *scan, bool *passed);
 static void pin_page(RsvScan *scan, ItemPointer tid);
 static void read_row(RsvScan *scan);
@@ -333,20 +338,38 @@ rsv_store_stands(RsvTable table, ItemPointer tid)
 bool
 rsv_scan_next(RsvScan *scan)
 {
+	if (!next_seen(scan))
+		return false;
+	read_row(scan);
+	return true;
+}
+
+static bool
+next_seen(RsvScan *scan)
+{
 	bool passed;
 
 	while (next_row(scan, &passed))
 	{
-		if (scan->scan->xs_snapshot == SnapshotAny &&
-			!table_tuple_satisfies_snapshot(scan->table, scan->slot, scan->as_of))
-			continue;
-		read_row(scan);
-		return true;
+		if (scan->scan->xs_snapshot != SnapshotAny ||
+			table_tuple_satisfies_snapshot(scan->table, scan->slot, scan->as_of))
+			return true;
 	}
 	return false;
 }
 
-/* Moves to the next row that the scan sees. passed: set if the index had anything. */
+/* How many rows there still are, which need not be read for that. */
+int64
+rsv_scan_count(RsvScan *scan)
+{
+	int64 count = 0;
+
+	while (next_seen(scan))
+		count++;
+	return count;
+}
+
+/* Moves to the next row of the index scan. passed: set if the index had anything. */
 static bool
 next_row(RsvScan *scan, bool *passed)
 {

@@ -257,7 +257,7 @@ EOS
 $node->safe_psql($db, <<'EOS');
 SELECT FROM reservation.create_pool('queue', 1, opens_at => 'tomorrow');
 SELECT FROM reservation.join_line('queue', 'first');
-SELECT format('ALTER SEQUENCE reservation.pool_%s_ticket INCREMENT 250 RESTART 250', pool_id) FROM reservation.pool WHERE pool = 'queue' \gexec
+SELECT format('ALTER SEQUENCE reservation.pool_%s_ticket INCREMENT 250 RESTART 125', pool_id) FROM reservation.pool WHERE pool = 'queue' \gexec
 CREATE SEQUENCE joined_number INCREMENT 250;
 CREATE TABLE counted (thousand bigint);
 EOS
