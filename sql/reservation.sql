@@ -71,7 +71,7 @@ CREATE TABLE reservation.pool (
     CONSTRAINT pool_rates CHECK (holder_rate >= 1 AND pool_rate >= 1 AND holder_period > interval '0' AND pool_period > interval '0'),
     CONSTRAINT pool_periods CHECK ((holder_rate IS NULL) = (holder_period IS NULL) AND (pool_rate IS NULL) = (pool_period IS NULL)),
     CONSTRAINT pool_notify CHECK (notify_every > interval '0')
-);
+) USING heap;
 CREATE UNIQUE INDEX pool_name ON reservation.pool (pool) WHERE dropped_at IS NULL;
 COMMENT ON TABLE reservation.pool IS 'what can be claimed: one row per edition, hall, item or account';
 COMMENT ON COLUMN reservation.pool.pool_id IS 'key of the pool in every other table';
@@ -114,7 +114,7 @@ COMMENT ON INDEX reservation.pool_name IS 'one pool per name; a dropped pool fre
 CREATE TABLE reservation.era (
     begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT era_pkey PRIMARY KEY (begun_at)
-);
+) USING heap;
 INSERT INTO reservation.era DEFAULT VALUES;
 COMMENT ON TABLE reservation.era IS 'one row per CREATE EXTENSION behind these books: a restored dump brings those before, so the number of rows tells transaction ids of this database from those of the one that was dumped';
 COMMENT ON COLUMN reservation.era.begun_at IS 'when CREATE EXTENSION was run';
@@ -124,7 +124,7 @@ CREATE TABLE reservation.available (
     pool_id integer NOT NULL,
     number integer NOT NULL,
     CONSTRAINT available_pkey PRIMARY KEY (pool_id, number)
-);
+) USING heap;
 COMMENT ON TABLE reservation.available IS 'one row per free unit of a numbered pool: a unit is free if and only if it is here';
 COMMENT ON COLUMN reservation.available.pool_id IS 'the pool of the unit';
 COMMENT ON COLUMN reservation.available.number IS 'the number of the unit';
@@ -137,7 +137,7 @@ CREATE TABLE reservation.unit (
     attributes jsonb,
     CONSTRAINT unit_pkey PRIMARY KEY (pool_id, number),
     CONSTRAINT unit_label_length CHECK (octet_length(label) BETWEEN 1 AND 1000)
-);
+) USING heap;
 COMMENT ON TABLE reservation.unit IS 'labels and attributes, for the units that have any, free or not';
 COMMENT ON COLUMN reservation.unit.pool_id IS 'the pool of the unit';
 COMMENT ON COLUMN reservation.unit.number IS 'the number of the unit';
@@ -169,7 +169,7 @@ CREATE TABLE reservation.claim (
     CONSTRAINT claim_finalized_at CHECK ((finalized_at IS NOT NULL) = (state = 'finalized' OR state = 'refunded')),
     CONSTRAINT claim_quantity CHECK (quantity > 0 AND (taken IS NULL OR taken > quantity)
         AND (refunded IS NULL OR (refunded > 0 AND refunded <= quantity)))
-);
+) USING heap;
 CREATE UNIQUE INDEX claim_live ON reservation.claim (pool_id, number)
     WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized');
 CREATE INDEX claim_expiry ON reservation.claim (pool_id, expires_at) WHERE state = 'held';
@@ -207,7 +207,7 @@ CREATE TABLE reservation.claim_archive (
     LIKE reservation.claim INCLUDING COMMENTS,
     CONSTRAINT claim_archive_pkey PRIMARY KEY (claim_id),
     CONSTRAINT claim_archive_state CHECK (state = 'finalized' OR state = 'released' OR state = 'lapsed' OR state = 'refunded')
-);
+) USING heap;
 CREATE UNIQUE INDEX claim_archive_live ON reservation.claim_archive (pool_id, number)
     WHERE number IS NOT NULL AND state = 'finalized';
 CREATE INDEX claim_archive_counted ON reservation.claim_archive (pool_id, claimed_at) WHERE number IS NULL;
@@ -258,7 +258,7 @@ CREATE TABLE reservation.ticket (
     CONSTRAINT ticket_settled CHECK ((settled_at IS NULL) = (state = 'waiting')
         AND (claim_ids IS NOT NULL OR state = 'waiting' OR state = 'left') AND (claim_ids IS NULL OR state <> 'waiting')),
     CONSTRAINT ticket_quantity CHECK (quantity > 0)
-);
+) USING heap;
 CREATE INDEX ticket_line ON reservation.ticket (pool_id, priority DESC, number) WHERE state = 'waiting';
 CREATE UNIQUE INDEX ticket_holder ON reservation.ticket (pool_id, holder) WHERE state = 'waiting' OR state = 'offered';
 COMMENT ON TABLE reservation.ticket IS 'who waits for what, and what came of it: one row per ticket of a waiting line, never deleted';
@@ -288,7 +288,7 @@ CREATE TABLE reservation.line_block (
     priority integer NOT NULL,
     waiting bigint NOT NULL,
     base boolean NOT NULL
-);
+) USING heap;
 CREATE INDEX line_block_place ON reservation.line_block (pool_id, block);
 CREATE UNIQUE INDEX line_block_base ON reservation.line_block (pool_id, block) WHERE base AND waiting = 0;
 COMMENT ON TABLE reservation.line_block IS 'how many wait in each thousand numbers of a line, once those have been counted, so that nobody counts them again: several rows add up';
@@ -308,7 +308,7 @@ CREATE TABLE reservation.request (
     response jsonb,
     created_at timestamptz NOT NULL,
     CONSTRAINT request_pkey PRIMARY KEY (pool_id, scope, request_id)
-);
+) USING heap;
 COMMENT ON TABLE reservation.request IS 'the first answer to every request id, for the calls that repeat it';
 COMMENT ON COLUMN reservation.request.pool_id IS 'the pool the key belongs to';
 COMMENT ON COLUMN reservation.request.scope IS 'the function the key belongs to';
@@ -327,7 +327,7 @@ CREATE UNLOGGED TABLE reservation.rate (
     CONSTRAINT rate_pkey PRIMARY KEY (bucket, way),
     CONSTRAINT rate_way CHECK (way BETWEEN 0 AND 15),
     CONSTRAINT rate_fraction CHECK (fraction >= 0)
-) WITH (fillfactor = 70);
+) USING heap WITH (fillfactor = 70);
 COMMENT ON TABLE reservation.rate IS 'rate limits in use, on a server without shared_preload_libraries: at most 1,048,576 rows; a crash empties it';
 COMMENT ON COLUMN reservation.rate.bucket IS 'hash of the limit; limits in one bucket take over each other''s rows, the idle ones first';
 COMMENT ON COLUMN reservation.rate.way IS 'number of the row in its bucket';
@@ -345,7 +345,7 @@ CREATE TABLE reservation.operation (
     response jsonb,
     created_at timestamptz NOT NULL,
     CONSTRAINT operation_pkey PRIMARY KEY (scope, request_id)
-);
+) USING heap;
 COMMENT ON TABLE reservation.operation IS 'the application''s own operations that run_once was asked for, with their responses';
 COMMENT ON COLUMN reservation.operation.scope IS 'kind of the operation, in the application''s own terms';
 COMMENT ON COLUMN reservation.operation.request_id IS 'idempotency key';
@@ -361,7 +361,7 @@ CREATE TABLE reservation.cart_line (
     quantity bigint NOT NULL,
     CONSTRAINT cart_line_pkey PRIMARY KEY (cart, pool, options),
     CONSTRAINT cart_line_quantity CHECK (quantity > 0)
-);
+) USING heap;
 COMMENT ON TABLE reservation.cart_line IS 'what is in carts; nothing of it is held';
 COMMENT ON COLUMN reservation.cart_line.cart IS 'key of the cart, in the application''s own terms';
 COMMENT ON COLUMN reservation.cart_line.pool IS 'name of the pool';
@@ -376,7 +376,7 @@ CREATE TABLE reservation.cart_merge (
     lines bigint NOT NULL,
     merged_at timestamptz NOT NULL,
     CONSTRAINT cart_merge_pkey PRIMARY KEY (source, target)
-);
+) USING heap;
 COMMENT ON TABLE reservation.cart_merge IS 'the latest merge of one cart into another, for the calls that repeat it';
 COMMENT ON COLUMN reservation.cart_merge.source IS 'the cart that was emptied';
 COMMENT ON COLUMN reservation.cart_merge.target IS 'the cart that has its lines now';
@@ -391,7 +391,7 @@ CREATE TABLE reservation.payment_provider (
     CONSTRAINT payment_provider_pkey PRIMARY KEY (provider),
     CONSTRAINT payment_provider_scheme CHECK (scheme = 'razorpay' OR scheme = 'stripe' OR scheme = 'hmac-sha256'),
     CONSTRAINT payment_provider_secret CHECK (octet_length(secret) BETWEEN 1 AND 4096)
-);
+) USING heap;
 COMMENT ON TABLE reservation.payment_provider IS 'who signs payments, and with which secret; only the extension reads it, and it is not dumped';
 COMMENT ON COLUMN reservation.payment_provider.provider IS 'name, in the application''s own terms';
 COMMENT ON COLUMN reservation.payment_provider.scheme IS 'razorpay, stripe or hmac-sha256';
@@ -423,7 +423,7 @@ CREATE TABLE reservation.checkout (
     CONSTRAINT checkout_ended_at CHECK ((ended_at IS NULL) = (state = 'open' OR state = 'paid')),
     CONSTRAINT checkout_amount CHECK (amount > 0),
     CONSTRAINT checkout_cart_lines CHECK ((cart IS NULL) = (cart_lines IS NULL))
-) WITH (fillfactor = 85);
+) USING heap WITH (fillfactor = 85);
 CREATE UNIQUE INDEX checkout_request ON reservation.checkout (request_id);
 CREATE INDEX checkout_cart ON reservation.checkout (cart) WHERE cart IS NOT NULL;
 COMMENT ON TABLE reservation.checkout IS 'several claims that are paid and finalized as one; never deleted';
@@ -466,7 +466,7 @@ CREATE TABLE reservation.payment (
     CONSTRAINT payment_settled CHECK ((state = 'refunded') = (settled_at IS NOT NULL)
         AND (settled_at IS NULL) = (reference IS NULL)),
     CONSTRAINT payment_amount CHECK (amount > 0)
-);
+) USING heap;
 CREATE UNIQUE INDEX payment_kept ON reservation.payment (checkout_id) WHERE state = 'paid';
 CREATE INDEX payment_checkout ON reservation.payment (checkout_id);
 COMMENT ON TABLE reservation.payment IS 'money that came in, each payment once; never deleted';
@@ -495,7 +495,7 @@ CREATE TABLE reservation.order (
     settled bigint NOT NULL,
     CONSTRAINT order_pkey PRIMARY KEY (order_id),
     CONSTRAINT order_number_positive CHECK (order_number > settled AND settled >= 0)
-);
+) USING heap;
 CREATE UNIQUE INDEX order_checkout ON reservation.order (checkout_id);
 CREATE UNIQUE INDEX order_number ON reservation.order (order_number DESC);
 COMMENT ON TABLE reservation.order IS 'what was sold: one row per finalized checkout; never deleted';
@@ -524,7 +524,7 @@ CREATE TABLE reservation.log (
     reason text COLLATE "C",
     change bigint,
     details jsonb
-);
+) USING heap;
 CREATE INDEX log_counted ON reservation.log (pool_id, at) WHERE change IS NOT NULL;
 COMMENT ON TABLE reservation.log IS 'every event but the making of claims and tickets, which is their row in claim and ticket; append-only';
 COMMENT ON COLUMN reservation.log.at IS 'when the call was made';
@@ -559,7 +559,7 @@ CREATE TABLE reservation.stock (
     added bigint NOT NULL DEFAULT 0,
     CONSTRAINT stock_pkey PRIMARY KEY (pool_id, slot),
     CONSTRAINT stock_quantity CHECK (quantity >= 0)
-) WITH (fillfactor = 70);
+) USING heap WITH (fillfactor = 70);
 CREATE INDEX stock_split ON reservation.stock (pool_id) WHERE slot > 1;
 COMMENT ON TABLE reservation.stock IS 'what a counted pool has left above its floor, in one or more slots';
 COMMENT ON COLUMN reservation.stock.pool_id IS 'the counted pool';

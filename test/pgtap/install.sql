@@ -70,6 +70,12 @@ FROM unnest(ARRAY['pool', 'available', 'unit', 'claim', 'request', 'log']) t;
 SELECT is(pg_temp.undone('ALTER TABLE reservation.claim ADD COLUMN slip text; ALTER TABLE reservation.claim DROP COLUMN slip'),
     '55000 with a hint', 'and dropped again: its place is still there');
 
+-- heap is what the library reads and writes, whatever tables are by default
+CREATE ACCESS METHOD rsv_heap TYPE TABLE HANDLER heap_tableam_handler;
+SELECT is(pg_temp.undone('ALTER TABLE reservation.claim SET ACCESS METHOD rsv_heap'), '55000 with a hint', 'a table with another access method');
+SELECT is(pg_temp.undone('SET LOCAL default_table_access_method = rsv_heap; DROP EXTENSION reservation; CREATE EXTENSION reservation'), :'all',
+    'created where tables have another access method by default');
+
 SELECT is(pg_temp.use_all(), :'all', 'with the plans that the session has cached');
 SELECT results_eq('claim', 'VALUES (3)', 'the prepared statement finds the new function');
 SELECT is_empty('SELECT * FROM reservation.verify()', 'verify() is empty');
