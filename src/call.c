@@ -49,7 +49,7 @@ struct RsvCall
 	CustomScanState scan;
 	FmgrInfo function;
 	FunctionCallInfo arguments;
-	ExprState **expressions; /* NULL: a constant, there already */
+	ExprState **expressions; /* NULL: a value that is there already */
 	bool called;
 	int64 nrows;           /* in the answer */
 	Tuplestorestate *rows; /* of the answer, if more than one */
@@ -71,6 +71,7 @@ static Plan *make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, Lis
 static Node *make_state(CustomScan *plan);
 static void begin(CustomScanState *node, EState *estate, int flags);
 static void begin_arguments(RsvCall *call, FuncExpr *expression);
+static const ParamExternData *bound_parameter(const RsvCall *call, const Expr *argument);
 static TupleTableSlot *next(CustomScanState *node);
 static TupleTableSlot *access_row(ScanState *node);
 static bool recheck_row(ScanState *node, TupleTableSlot *slot);
@@ -301,7 +302,7 @@ begin(CustomScanState *node, EState *estate, int flags)
 	begin_arguments(call, expression);
 }
 
-/* Constants go to their places for good, other arguments are made ready. */
+/* What is known goes to its place for good, other arguments are made ready. */
 static void
 begin_arguments(RsvCall *call, FuncExpr *expression)
 {
@@ -315,15 +316,35 @@ begin_arguments(RsvCall *call, FuncExpr *expression)
 	foreach(cell, expression->args)
 	{
 		int i = foreach_current_index(cell);
+		const ParamExternData *parameter = bound_parameter(call, lfirst(cell));
 
 		if (IsA(lfirst(cell), Const))
 		{
 			call->arguments->args[i].value = lfirst_node(Const, cell)->constvalue;
 			call->arguments->args[i].isnull = lfirst_node(Const, cell)->constisnull;
 		}
+		else if (parameter != NULL)
+		{
+			call->arguments->args[i].value = parameter->value;
+			call->arguments->args[i].isnull = parameter->isnull;
+		}
 		else
 			call->expressions[i] = ExecInitExpr(lfirst(cell), &call->scan.ss.ps);
 	}
+}
+
+/* The parameter, if the argument is one that the client has bound; else NULL. */
+static const ParamExternData *
+bound_parameter(const RsvCall *call, const Expr *argument)
+{
+	ParamListInfo bound = call->scan.ss.ps.state->es_param_list_info;
+	const Param *param = (const Param *) argument;
+
+	if (!IsA(argument, Param) || param->paramkind != PARAM_EXTERN || bound == NULL ||
+		bound->paramFetch != NULL || param->paramid < 1 || param->paramid > bound->numParams ||
+		bound->params[param->paramid - 1].ptype != param->paramtype)
+		return NULL;
+	return &bound->params[param->paramid - 1];
 }
 
 static TupleTableSlot *

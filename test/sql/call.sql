@@ -26,6 +26,29 @@ EXECUTE buy (1, 'three');
 EXECUTE buy (2, NULL);
 EXECUTE buy (1, 'three');
 
+-- arguments that are parameters and nothing else, in a plan that does not know their values
+SET plan_cache_mode = force_generic_plan;
+PREPARE plain (text, text, integer, text) AS SELECT status, number, holder, replayed FROM reservation.claim_next($1, $2, $3, request_id => $4);
+EXPLAIN (COSTS off) EXECUTE plain ('call', 'fay', 2, 'four');
+EXECUTE plain ('call', 'fay', 2, 'four');
+EXECUTE plain ('call', 'fay', 2, 'four');
+EXECUTE plain ('call', 'gus', 1, NULL);
+EXECUTE plain ('call', NULL, 1, NULL);
+EXECUTE plain ('call', repeat('x', 100), NULL, NULL);
+DO $$
+DECLARE
+    who text := 'hal';
+    got text;
+BEGIN
+    FOR i IN 1..2 LOOP
+        SELECT status || ' ' || holder INTO got FROM reservation.claim_next('call', who);
+        RAISE NOTICE '%', got;
+        who := 'ida';
+    END LOOP;
+END
+$$;
+RESET plan_cache_mode;
+
 -- a cursor gives the same rows again, and claims once
 BEGIN;
 DECLARE units SCROLL CURSOR FOR SELECT number FROM reservation.claim_next('call', 'ann', 3);
