@@ -261,7 +261,6 @@ next_below(RsvRound *round, RsvSlot *slot)
 		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(round->pool_id)},
 		{BTLessEqualStrategyNumber, F_INT4LE, Int32GetDatum(round->at_most)},
 	};
-
 	bool found;
 
 	if (round->begun)
@@ -415,6 +414,7 @@ rsv_slot_survey(int32 pool_id, TimestampTz now, int64 wanted, RsvSlot *best)
 static int64
 sum_slots(int32 pool_id, Snapshot as_of, int64 wanted, RsvSlot *best)
 {
+	int32 last = place_of(pool_id)->slot;
 	int64 sum = 0;
 	bool chosen = false;
 	RsvRound round;
@@ -424,13 +424,13 @@ sum_slots(int32 pool_id, Snapshot as_of, int64 wanted, RsvSlot *best)
 	begin_at(&round, pool_id, PG_INT32_MAX, as_of);
 	while (rsv_round_next(&round, &slot))
 	{
-		bool last = slot.slot == place_of(pool_id)->slot && slot.quantity >= wanted;
+		bool suits = slot.slot == last && slot.quantity >= wanted;
 
 		rsv_slot_add(&sum, slot.quantity);
-		if (!chosen && (last || slot.quantity > best->quantity))
+		if (!chosen && (suits || slot.quantity > best->quantity))
 		{
 			*best = slot;
-			chosen = last;
+			chosen = suits;
 		}
 	}
 	rsv_round_end(&round);
