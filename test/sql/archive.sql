@@ -107,7 +107,7 @@ INSERT INTO archive_row VALUES (1), (2);
 SELECT claims FROM reservation.archive(clock_timestamp(), 1000000);
 SELECT * FROM reservation.verify();
 UPDATE archive_row SET id = 3 WHERE id = 1;
-SELECT pool, number, holder, state FROM reservation.claims WHERE holder ~ 'archive_row' ORDER BY pool, number;
+SELECT pool, number, holder, state FROM reservation.claims WHERE holder ~ 'archive_row' ORDER BY pool, number, holder;
 DELETE FROM archive_row;
 SELECT available FROM reservation.availability('{a rows,a stock}');
 SELECT * FROM reservation.verify();

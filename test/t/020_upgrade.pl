@@ -68,7 +68,8 @@ replace(
 	"COMMENT ON TABLE reservation.cart_line" =>
 	  "CREATE INDEX cart_line_added ON reservation.cart_line (added_at);\n$added_comments"
 	  . "COMMENT ON TABLE reservation.cart_line",
-	"PRIMARY KEY (source, target)\n)" => "PRIMARY KEY (source, target)\n) WITH (fillfactor = 90)",
+	"PRIMARY KEY (source, target)\n) USING heap" =>
+	  "PRIMARY KEY (source, target)\n) USING heap WITH (fillfactor = 90)",
 	"CREATE INDEX claim_expiry" =>
 	  "CREATE INDEX claim_at ON reservation.claim (claimed_at);\nCREATE INDEX claim_expiry",
 	"CREATE INDEX checkout_cart ON reservation.checkout (cart) WHERE cart IS NOT NULL;\n" => '',

@@ -11,7 +11,7 @@ CREATE TABLE reservation.gift (
     claim_id uuid NOT NULL,
     words text COLLATE "C",
     CONSTRAINT gift_pkey PRIMARY KEY (number)
-);
+) USING heap;
 COMMENT ON TABLE reservation.gift IS 'what is given away';
 COMMENT ON COLUMN reservation.gift.words IS 'for the card';
 CREATE VIEW reservation.gifts AS SELECT claim_id, words FROM reservation.gift;
