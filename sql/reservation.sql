@@ -1673,7 +1673,7 @@ CREATE FUNCTION reservation.grant_access(role regrole, level text)
 COMMENT ON FUNCTION reservation.grant_access IS 'Lets a role use the extension. level: read (pools and checks), claim (also claims), admin (also making pools and granting access).
 Status: granted.
 Errors: 22023 bad argument.
-Locks: the catalog entries of what is granted. A retry grants the same again.';
+Locks: the extension, so it waits for another grant_access, and the catalog entries of what is granted. A retry grants the same again.';
 
 -- triggers for the application's own tables
 

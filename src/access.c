@@ -6,10 +6,16 @@
  * the books are right; claim makes and settles claims; admin makes pools and
  * grants access. The functions themselves need no more than the right to call
  * them (plan.c).
+ *
+ * Locks: the extension, so that two who grant do so one after the other, to the end
+ * of the transaction. GRANT itself fails when another changes the same privileges.
  */
 #include "postgres.h"
 
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 
 #include "reservation.h"
@@ -79,6 +85,8 @@ rsv_grant_access(PG_FUNCTION_ARGS)
 				 errmsg("level must be \"read\", \"claim\" or \"admin\""),
 				 errhint("Each level has all of the one before.")));
 
+	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reservation", false), 0,
+					   ShareUpdateExclusiveLock);
 	rsv_plan_begin(&session);
 	for (int i = 0; i <= last; i++)
 		for (const char *const *grant = levels[i]; *grant != NULL; grant++)
