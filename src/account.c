@@ -71,7 +71,7 @@ rsv_adjust(PG_FUNCTION_ARGS)
 	rsv_answer_row(
 		&answer,
 		(Datum[]) {CStringGetTextDatum(status), PointerGetDatum(pool.name), Int64GetDatum(delta),
-				   Int64GetDatum(rsv_slot_available(&pool, now) + pool.floor), BoolGetDatum(false)},
+				   Int64GetDatum(rsv_sum_available(&pool, now) + pool.floor), BoolGetDatum(false)},
 		(bool[]) {false, false, false, false, false});
 	rsv_request_save(&request, &answer, now);
 	return (Datum) 0;
@@ -132,7 +132,7 @@ rsv_account_move_floor(const RsvPool *pool, int64 floor)
 	const char *status = "adjusted";
 	int64 change;
 
-	require_span(pool, pool->capacity + rsv_slot_added(pool), floor);
+	require_span(pool, pool->capacity + rsv_sum_added(pool), floor);
 	change = floor - pool->floor;
 	if (change > 0)
 		status = take_out(pool, change, RSV_DRAW_CLAIM, &now);
@@ -158,7 +158,7 @@ void
 rsv_account_check_ceiling(const RsvPool *pool)
 {
 	if (pool->has_ceiling &&
-		rsv_slot_available(pool, GetCurrentTimestamp()) + pool->floor > pool->ceiling)
+		rsv_sum_available(pool, GetCurrentTimestamp()) + pool->floor > pool->ceiling)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("ceiling must not be below the balance"),
@@ -217,8 +217,8 @@ adjust(RsvPool *pool, int64 delta, const char *event, TimestampTz *now, const te
 static bool
 has_room(const RsvPool *pool, int64 delta, TimestampTz now)
 {
-	int64 total = pool->capacity + rsv_slot_added(pool);
-	int64 balance = rsv_slot_available(pool, now) + pool->floor;
+	int64 total = pool->capacity + rsv_sum_added(pool);
+	int64 balance = rsv_sum_available(pool, now) + pool->floor;
 
 	if (pg_add_s64_overflow(total, delta, &total))
 		refuse_span(pool);

@@ -295,7 +295,7 @@ take(List *wants, int first, int last)
 	rsv_pool_read(((Want *) list_nth(wants, first))->pool_id, &pool);
 	closed = rsv_pool_closed(&pool, now);
 	if (closed != NULL)
-		refuse(&pool, sum, rsv_slot_available(&pool, now), closed);
+		refuse(&pool, sum, rsv_sum_available(&pool, now), closed);
 	CommandCounterIncrement(); /* what this statement gave back can be taken */
 	supply =
 		rsv_pass_draw(&pool, sum, RSV_DRAW_CLAIM, &now, rsv_wait_deadline(NULL, now), &available);

@@ -278,7 +278,7 @@ answer_claim(const char *status, const RsvPool *pool, const RsvClaim *claim, Sna
 {
 	Datum values[ANSWER_COLUMNS];
 	bool nulls[ANSWER_COLUMNS] = {false};
-	text *label = pool->labelled ? rsv_pool_label(pool, claim->number, as_of) : NULL;
+	text *label = pool->labelled ? rsv_unit_label(pool, claim->number, as_of) : NULL;
 
 	values[ANSWER_STATUS] = CStringGetTextDatum(status);
 	values[ANSWER_CLAIM_ID] = UUIDPGetDatum(&claim->claim_id);

@@ -94,7 +94,7 @@ rsv_draw(const RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, Ti
 		if (look(&taking, available))
 			return say_left(&taking, available);
 		enough = *available >= taking.wanted;
-		rsv_slot_add(available, got);
+		rsv_sum_add(available, got);
 		if (enough && (tentative ? gather(&taking) : rsv_attempt(gather, &taking)))
 		{
 			delete_empty(&taking);
@@ -121,7 +121,7 @@ static RsvSupply
 say_left(const Taking *taking, int64 *left)
 {
 	if (taking->draw == RSV_DRAW_CHARGE)
-		*left = rsv_slot_available(taking->pool, taking->now);
+		*left = rsv_sum_available(taking->pool, taking->now);
 	return RSV_TAKEN;
 }
 
@@ -149,7 +149,7 @@ look(Taking *taking, int64 *available)
 		look_at_lapsed(taking, &hint);
 
 	*available = taking->free;
-	rsv_slot_add(available, taking->lapsed);
+	rsv_sum_add(available, taking->lapsed);
 	if (!taken && *available < taking->wanted && !taking->in_flight.any)
 	{
 		/* a hold may have lapsed since the mark was set, and have come back since we looked */
@@ -157,7 +157,7 @@ look(Taking *taking, int64 *available)
 		{
 			Snapshot as_of = rsv_store_now();
 
-			*available = rsv_slot_sum(pool_id, taking->now, hint.check_lapsed, as_of);
+			*available = rsv_sum_at(pool_id, taking->now, hint.check_lapsed, as_of);
 			rsv_store_forget(as_of);
 		}
 		taking->gone = *available < taking->wanted;
@@ -187,7 +187,7 @@ take_surveyed(Taking *taking, int64 *left)
 {
 	RsvSlot slot;
 
-	*left = rsv_slot_survey(taking->pool->pool_id, taking->now, taking->wanted, &slot);
+	*left = rsv_sum_survey(taking->pool->pool_id, taking->now, taking->wanted, &slot);
 	*left -= taking->wanted;
 	return slot.quantity >= taking->wanted && take_from(taking, &slot) == RSV_WRITTEN;
 }
@@ -212,7 +212,7 @@ take_somewhere(Taking *taking)
 
 			*small = slot;
 			taking->slots = lappend(taking->slots, small);
-			rsv_slot_add(&taking->free, slot.quantity);
+			rsv_sum_add(&taking->free, slot.quantity);
 			continue;
 		}
 		result = TransactionIdIsValid(slot.holder) ? RSV_BUSY : take_from(taking, &slot);
@@ -306,7 +306,7 @@ look_at_lapsed(Taking *taking, RsvHint *hint)
 		if (TransactionIdIsValid(scan.holder))
 			rsv_in_flight_add(&taking->in_flight, scan.holder);
 		else
-			rsv_slot_add(&taking->lapsed, claim.quantity);
+			rsv_sum_add(&taking->lapsed, claim.quantity);
 	}
 	rsv_scan_end(&scan);
 }

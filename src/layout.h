@@ -1,6 +1,6 @@
 /*
  * layout.h
- *	  Our tables and indexes as one session knows them, for store.c alone.
+ *	  Our tables and indexes as one session knows them, for scan.c and store.c alone.
  */
 #ifndef RESERVATION_LAYOUT_H
 #define RESERVATION_LAYOUT_H

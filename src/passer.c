@@ -139,7 +139,7 @@ rsv_pass_count(const RsvPool *pool, TimestampTz now)
 {
 	if (pool->lined && rsv_ticket_waits(pool->pool_id))
 		return 0;
-	return pool->counted ? rsv_slot_available(pool, now) : rsv_count_free(pool, now);
+	return pool->counted ? rsv_sum_available(pool, now) : rsv_count_free(pool, now);
 }
 
 /* A unit was taken: does anybody wait by now? Then *current is the pool as it is. */

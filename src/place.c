@@ -342,7 +342,7 @@ begin_base(const Closing *closing)
 		TransactionId holder = scan.holder;
 
 		alone = !DatumGetBool(scan.slot->tts_values[BLOCK_BASE]) && !TransactionIdIsValid(holder) &&
-			rsv_scan_delete(&scan, &holder) == RSV_WRITTEN;
+			rsv_store_delete(&scan, &holder) == RSV_WRITTEN;
 	}
 	rsv_scan_end(&scan);
 	if (alone)
@@ -463,7 +463,7 @@ tidy(int32 pool_id, const RsvDeparture *change)
 			(DatumGetBool(values[BLOCK_BASE]) ||
 			 DatumGetInt32(values[BLOCK_PRIORITY]) != change->priority))
 			continue;
-		if (!TransactionIdIsValid(holder) && rsv_scan_delete(&scan, &holder) == RSV_WRITTEN)
+		if (!TransactionIdIsValid(holder) && rsv_store_delete(&scan, &holder) == RSV_WRITTEN)
 			sum += DatumGetInt64(values[BLOCK_WAITING]);
 	}
 	rsv_scan_end(&scan);

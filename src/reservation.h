@@ -308,7 +308,7 @@ extern void rsv_answer_keep(RsvAnswer *answer);
 extern Datum rsv_answer_kept(RsvAnswer *answer);
 extern void rsv_answer_repeat(RsvAnswer *answer, Datum kept);
 
-/* store.c: direct row access */
+/* scan.c: looking at our rows (what a session knows of them: layout.c) */
 typedef enum RsvTable
 {
 	RSV_POOL,
@@ -380,13 +380,6 @@ typedef struct RsvScan
 	TransactionId holder; /* in flight: who inserted or is deleting the row */
 } RsvScan;
 
-typedef enum RsvWrite
-{
-	RSV_WRITTEN,
-	RSV_BUSY,   /* another transaction is changing this row */
-	RSV_CHANGED /* another transaction has changed it: read again */
-} RsvWrite;
-
 /* A unit, and where its free row should be. */
 typedef struct RsvSpot
 {
@@ -394,7 +387,6 @@ typedef struct RsvSpot
 	ItemPointerData tid;
 } RsvSpot;
 
-/* (their layout: layout.c) */
 extern Oid rsv_layout_owner(void);
 extern Oid rsv_layout_identity(void);
 extern void rsv_layout_lock(RsvTable table);
@@ -402,8 +394,6 @@ extern void rsv_layout_wait(RsvTable table);
 extern bool rsv_layout_try_lock(void);
 extern BlockNumber rsv_layout_blocks(RsvTable table);
 
-extern Snapshot rsv_store_now(void);
-extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const RsvKey *keys,
 						   int nkeys);
 extern bool rsv_scan_find(RsvScan *scan, RsvIndex index, const RsvKey *keys, int nkeys);
@@ -413,14 +403,25 @@ extern int64 rsv_scan_count(RsvScan *scan);
 extern TransactionId rsv_scan_writer(const RsvScan *scan);
 extern bool rsv_scan_lock(RsvScan *scan);
 extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
-extern bool rsv_store_stands(RsvTable table, ItemPointer tid);
+extern bool rsv_scan_stands(RsvTable table, ItemPointer tid);
 extern int rsv_scan_sift(RsvScan *scan, RsvSpot *spots, int count);
 extern bool rsv_scan_ahead(RsvScan *scan, int key_column, Datum *value, ItemPointer tid);
 extern void rsv_scan_end(RsvScan *scan);
+
+/* store.c: writing them */
+typedef enum RsvWrite
+{
+	RSV_WRITTEN,
+	RSV_BUSY,   /* another transaction is changing this row */
+	RSV_CHANGED /* another transaction has changed it: read again */
+} RsvWrite;
+
+extern Snapshot rsv_store_now(void);
+extern void rsv_store_forget(Snapshot snapshot);
 extern void rsv_store_insert(RsvTable table, Datum *values, bool *nulls);
 extern RsvWrite rsv_store_update(RsvTable table, ItemPointer tid, Datum *values, bool *nulls,
 								 bool wait, TransactionId *holder);
-extern RsvWrite rsv_scan_delete(RsvScan *scan, TransactionId *holder);
+extern RsvWrite rsv_store_delete(RsvScan *scan, TransactionId *holder);
 
 /* plan.c: cached SPI plans */
 typedef enum RsvPlan
@@ -530,7 +531,9 @@ extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);
 extern void rsv_pool_lock(RsvPool *pool);
 extern const char *rsv_pool_closed(const RsvPool *pool, TimestampTz now);
 extern TimestampTz rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now);
-extern text *rsv_pool_label(const RsvPool *pool, int32 number, Snapshot as_of);
+
+/* unit.c: the units of a numbered pool */
+extern text *rsv_unit_label(const RsvPool *pool, int32 number, Snapshot as_of);
 
 /* sequence.c: numbers that are never used twice */
 extern void rsv_sequence_make(const RsvPool *pool);
@@ -751,12 +754,10 @@ typedef struct RsvRound
 extern int rsv_stock_slots;
 extern void rsv_slot_give(int32 pool_id, int64 quantity, int64 added);
 extern void rsv_slot_spread(int32 pool_id, int64 quantity);
-extern int64 rsv_slot_available(const RsvPool *pool, TimestampTz now);
-extern int64 rsv_slot_added(const RsvPool *pool);
-extern int64 rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of);
-extern int64 rsv_slot_survey(int32 pool_id, TimestampTz now, int64 wanted, RsvSlot *best);
+extern int32 rsv_slot_usual(int32 pool_id);
 extern void rsv_slot_merge(int32 pool_id, TransactionId quiet_since);
 extern void rsv_round_begin(RsvRound *round, int32 pool_id);
+extern void rsv_round_all(RsvRound *round, int32 pool_id, Snapshot as_of);
 extern bool rsv_round_next(RsvRound *round, RsvSlot *slot);
 extern void rsv_round_end(RsvRound *round);
 extern bool rsv_slot_last(int32 pool_id, RsvSlot *slot);
@@ -765,7 +766,13 @@ extern RsvWrite rsv_slot_change(int32 pool_id, RsvSlot *slot, int64 quantity, in
 extern bool rsv_slot_delete(int32 pool_id, int32 number, int64 most);
 extern bool rsv_slot_may_split(int32 pool_id, TimestampTz now);
 extern void rsv_slot_split(int32 pool_id, int64 quantity);
-extern void rsv_slot_add(int64 *sum, int64 quantity);
+
+/* sum.c: how much that is, at one instant */
+extern int64 rsv_sum_available(const RsvPool *pool, TimestampTz now);
+extern int64 rsv_sum_added(const RsvPool *pool);
+extern int64 rsv_sum_at(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of);
+extern int64 rsv_sum_survey(int32 pool_id, TimestampTz now, int64 wanted, RsvSlot *best);
+extern void rsv_sum_add(int64 *sum, int64 quantity);
 
 /* draw.c: taking from the slots */
 typedef enum RsvDraw

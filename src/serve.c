@@ -128,7 +128,7 @@ is_known_empty(const RsvPool *pool, TimestampTz now)
 static bool
 something_free(const RsvPool *pool, TimestampTz now)
 {
-	return pool->counted ? rsv_slot_available(pool, now) > 0 : rsv_count_to(pool, now, 1) > 0;
+	return pool->counted ? rsv_sum_available(pool, now) > 0 : rsv_count_to(pool, now, 1) > 0;
 }
 
 /*

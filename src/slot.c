@@ -74,8 +74,6 @@ static Place places[PLACES];
 static Place *place_of(int32 pool_id);
 static void begin_at(RsvRound *round, int32 pool_id, int32 start, Snapshot as_of);
 static bool next_below(RsvRound *round, RsvSlot *slot);
-static int64 sum_slots(int32 pool_id, Snapshot as_of, int64 wanted, RsvSlot *best);
-static int64 sum_lapsed(int32 pool_id, TimestampTz now, Snapshot as_of);
 static void slot_from_scan(RsvScan *scan, RsvSlot *slot);
 static bool find_slot(RsvScan *scan, int32 pool_id, int32 number, RsvSlot *slot);
 static bool slot_exists(int32 pool_id, int32 number);
@@ -150,34 +148,6 @@ rsv_slot_spread(int32 pool_id, int64 quantity)
 	rsv_slot_give(pool_id, quantity - half, quantity);
 }
 
-/* What a pool can give now, holds whose time is over included. */
-int64
-rsv_slot_available(const RsvPool *pool, TimestampTz now)
-{
-	Snapshot as_of = rsv_store_now();
-	int64 sum = rsv_slot_sum(pool->pool_id, now, true, as_of);
-
-	rsv_store_forget(as_of);
-	return sum;
-}
-
-/* What was put into a pool by adjust and add_units, less what was taken out. */
-int64
-rsv_slot_added(const RsvPool *pool)
-{
-	Snapshot as_of = rsv_store_now();
-	uint64 sum = 0; /* on the way it may wrap, in the end it fits */
-	RsvRound round;
-	RsvSlot slot;
-
-	begin_at(&round, pool->pool_id, PG_INT32_MAX, as_of);
-	while (rsv_round_next(&round, &slot))
-		sum += (uint64) slot.added;
-	rsv_round_end(&round);
-	rsv_store_forget(as_of);
-	return (int64) sum;
-}
-
 /*
  * Puts the slots of a pool together, down to as many as a pool begins with, if
  * nobody is changing any of them, nor has since this transaction id was the next.
@@ -190,7 +160,7 @@ rsv_slot_merge(int32 pool_id, TransactionId quiet_since)
 	RsvRound round;
 	RsvSlot slot;
 
-	begin_at(&round, pool_id, PG_INT32_MAX, NULL);
+	rsv_round_all(&round, pool_id, NULL);
 	while (quiet && rsv_round_next(&round, &slot))
 	{
 		quiet = !TransactionIdIsValid(slot.holder) &&
@@ -220,6 +190,13 @@ void
 rsv_round_begin(RsvRound *round, int32 pool_id)
 {
 	begin_at(round, pool_id, place_of(pool_id)->slot, NULL);
+}
+
+/* Passes all slots of the pool, downwards; as of a snapshot, if one is given. */
+void
+rsv_round_all(RsvRound *round, int32 pool_id, Snapshot as_of)
+{
+	begin_at(round, pool_id, PG_INT32_MAX, as_of);
 }
 
 static void
@@ -375,87 +352,11 @@ rsv_slot_delete(int32 pool_id, int32 number, int64 most)
 
 	if (find_slot(&scan, pool_id, number, &slot) && !TransactionIdIsValid(slot.holder) &&
 		slot.quantity <= most)
-		deleted = rsv_scan_delete(&scan, &holder) == RSV_WRITTEN;
+		deleted = rsv_store_delete(&scan, &holder) == RSV_WRITTEN;
 	rsv_scan_end(&scan);
 	if (deleted && (slot.quantity > 0 || slot.added != 0))
 		rsv_slot_give(pool_id, slot.quantity, slot.added);
 	return deleted;
-}
-
-/* What a pool could give at an instant; with lapsed, also what is in holds whose time is over. */
-int64
-rsv_slot_sum(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of)
-{
-	RsvSlot best;
-	int64 sum = sum_slots(pool_id, as_of, 0, &best);
-
-	if (lapsed)
-		rsv_slot_add(&sum, sum_lapsed(pool_id, now, as_of));
-	return sum;
-}
-
-/*
- * What a pool can give now, holds whose time is over included, and the slot to take
- * this much from: that of which we took last, if it has enough, else the largest.
- * *best has no quantity if there is none.
- */
-int64
-rsv_slot_survey(int32 pool_id, TimestampTz now, int64 wanted, RsvSlot *best)
-{
-	Snapshot as_of = rsv_store_now();
-	int64 sum;
-
-	sum = sum_slots(pool_id, as_of, wanted, best);
-	rsv_slot_add(&sum, sum_lapsed(pool_id, now, as_of));
-	rsv_store_forget(as_of);
-	return sum;
-}
-
-static int64
-sum_slots(int32 pool_id, Snapshot as_of, int64 wanted, RsvSlot *best)
-{
-	int32 last = place_of(pool_id)->slot;
-	int64 sum = 0;
-	bool chosen = false;
-	RsvRound round;
-	RsvSlot slot;
-
-	*best = (RsvSlot) {0};
-	begin_at(&round, pool_id, PG_INT32_MAX, as_of);
-	while (rsv_round_next(&round, &slot))
-	{
-		bool suits = slot.slot == last && slot.quantity >= wanted;
-
-		rsv_slot_add(&sum, slot.quantity);
-		if (!chosen && (suits || slot.quantity > best->quantity))
-		{
-			*best = slot;
-			chosen = suits;
-		}
-	}
-	rsv_round_end(&round);
-	return sum;
-}
-
-static int64
-sum_lapsed(int32 pool_id, TimestampTz now, Snapshot as_of)
-{
-	RsvKey keys[] = {
-		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
-		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
-	};
-	int64 sum = 0;
-	RsvScan scan;
-	RsvClaim claim;
-
-	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
-	while (rsv_scan_next(&scan))
-	{
-		rsv_claim_from_scan(&scan, &claim);
-		rsv_slot_add(&sum, claim.quantity);
-	}
-	rsv_scan_end(&scan);
-	return sum;
 }
 
 /* Is there room for a slot of our own, or one already that nobody is changing? */
@@ -475,7 +376,7 @@ rsv_slot_may_split(int32 pool_id, TimestampTz now)
 	rsv_scan_end(&scan);
 	if (exists)
 		return !TransactionIdIsValid(slot.holder);
-	begin_at(&round, pool_id, PG_INT32_MAX, NULL);
+	rsv_round_all(&round, pool_id, NULL);
 	while (count < rsv_stock_slots && rsv_round_next(&round, &slot))
 		count++;
 	rsv_round_end(&round);
@@ -496,6 +397,13 @@ rsv_slot_split(int32 pool_id, int64 quantity)
 		insert_slot(pool_id, MyProcNumber, quantity, 0);
 }
 
+/* The number of the slot that this session would take from, whether it is there or not. */
+int32
+rsv_slot_usual(int32 pool_id)
+{
+	return place_of(pool_id)->slot;
+}
+
 /* The slot that this session took from last, if it is still there. */
 bool
 rsv_slot_last(int32 pool_id, RsvSlot *slot)
@@ -512,12 +420,4 @@ rsv_slot_last(int32 pool_id, RsvSlot *slot)
 		slot_from_scan(&scan, slot);
 	rsv_scan_end(&scan);
 	return found;
-}
-
-/* The sum of a pool fits; of what several transactions are about to do, it may not. */
-void
-rsv_slot_add(int64 *sum, int64 quantity)
-{
-	if (pg_add_s64_overflow(*sum, quantity, sum))
-		*sum = PG_INT64_MAX;
 }

@@ -212,7 +212,7 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 
 	if (order->charge)
 	{
-		answer_charge(order, status, pool, NULL, rsv_slot_available(pool, order->now), answer);
+		answer_charge(order, status, pool, NULL, rsv_sum_available(pool, order->now), answer);
 		return;
 	}
 	if (available < 0)

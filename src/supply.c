@@ -253,7 +253,7 @@ take_free(Walk *walk, RsvScan *scan)
 {
 	int32 number = DatumGetInt32(scan->slot->tts_values[1]);
 	TransactionId holder = scan->holder;
-	RsvWrite result = TransactionIdIsValid(holder) ? RSV_BUSY : rsv_scan_delete(scan, &holder);
+	RsvWrite result = TransactionIdIsValid(holder) ? RSV_BUSY : rsv_store_delete(scan, &holder);
 
 	if (result == RSV_WRITTEN)
 	{
