@@ -33,15 +33,32 @@
 
 #include "reservation.h"
 
-static void make(const RsvPool *pool, const char *name, int64 first, const char *comment);
-static void drop(const char *name);
+/* What a pool numbers */
+typedef enum Use
+{
+	UNITS,
+	TICKETS
+} Use;
+
+/* The sequence of a pool, as this session last found it; invalid once it has changed. */
+typedef struct Known
+{
+	int32 pool_id;
+	Oid sequence;
+} Known;
+
+#define KNOWN 128 /* a power of two */
+
+static Known known_sequences[TICKETS + 1][KNOWN];
+
+static void make(const RsvPool *pool, Use use, int64 first, const char *comment);
+static void drop(const RsvPool *pool, Use use);
 static void lock_making(const RsvPool *pool);
-static char *sequence_name(const RsvPool *pool);
-static char *ticket_name(const RsvPool *pool);
-static Oid find(const char *name);
-static Oid sequence_find(const RsvPool *pool);
-static Oid sequence_need(const RsvPool *pool);
-static Oid need(const RsvPool *pool, const char *name, void (*maker)(const RsvPool *));
+static char *name_of(const RsvPool *pool, Use use);
+static Oid find(const RsvPool *pool, Use use);
+static Oid need(const RsvPool *pool, Use use);
+static Known *known_of(const RsvPool *pool, Use use);
+static void forget(Datum argument, Oid relation_id);
 static void make_tickets(const RsvPool *pool);
 static int64 draw(Oid sequence);
 static int64 last_value(Oid sequence);
@@ -59,7 +76,7 @@ rsv_sequence_make(const RsvPool *pool)
 	rsv_pool_read(pool->pool_id, &now);
 	if (now.dropped)
 		rsv_pool_refuse_unknown(pool->name);
-	if (OidIsValid(sequence_find(pool)))
+	if (OidIsValid(find(pool, UNITS)))
 		return;
 
 	rsv_plan_begin(&session);
@@ -68,12 +85,13 @@ rsv_sequence_make(const RsvPool *pool)
 	if (pool->open)
 		first = Max(first, rsv_numbered_last(pool) + 1);
 	rsv_plan_end(&session);
-	make(pool, sequence_name(pool), first, "numbers of new units of a pool");
+	make(pool, UNITS, first, "numbers of new units of a pool");
 }
 
 static void
-make(const RsvPool *pool, const char *name, int64 first, const char *comment)
+make(const RsvPool *pool, Use use, int64 first, const char *comment)
 {
+	char *name = name_of(pool, use);
 	RsvPlanSession session;
 	ObjectAddress sequence;
 	ObjectAddress extension;
@@ -85,7 +103,7 @@ make(const RsvPool *pool, const char *name, int64 first, const char *comment)
 	rsv_plan_end(&session);
 	CommandCounterIncrement();
 
-	ObjectAddressSet(sequence, RelationRelationId, find(name));
+	ObjectAddressSet(sequence, RelationRelationId, find(pool, use));
 	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("reservation", false));
 	recordDependencyOn(&sequence, &extension, DEPENDENCY_EXTENSION);
 }
@@ -95,16 +113,16 @@ void
 rsv_sequence_drop(const RsvPool *pool)
 {
 	lock_making(pool);
-	drop(sequence_name(pool));
-	drop(ticket_name(pool));
+	drop(pool, UNITS);
+	drop(pool, TICKETS);
 }
 
 static void
-drop(const char *name)
+drop(const RsvPool *pool, Use use)
 {
 	ObjectAddress sequence;
 
-	ObjectAddressSet(sequence, RelationRelationId, find(name));
+	ObjectAddressSet(sequence, RelationRelationId, find(pool, use));
 	if (!OidIsValid(sequence.objectId))
 		return;
 	deleteDependencyRecordsForClass(RelationRelationId, sequence.objectId, ExtensionRelationId,
@@ -117,7 +135,7 @@ drop(const char *name)
 int64
 rsv_sequence_next(const RsvPool *pool)
 {
-	return draw(sequence_need(pool));
+	return draw(need(pool, UNITS));
 }
 
 /*
@@ -129,14 +147,14 @@ rsv_sequence_next(const RsvPool *pool)
 bool
 rsv_sequence_pass(const RsvPool *pool, int32 number)
 {
-	Oid sequence = sequence_find(pool);
+	Oid sequence = find(pool, UNITS);
 	RsvPlanSession session;
 	bool behind;
 
 	if (OidIsValid(sequence) && last_value(sequence) >= number)
 		return false;
 	lock_making(pool);
-	sequence = sequence_need(pool);
+	sequence = need(pool, UNITS);
 	LockRelationOid(sequence, ShareRowExclusiveLock);
 	behind = last_value(sequence) < number;
 	if (behind)
@@ -156,7 +174,7 @@ rsv_sequence_pass(const RsvPool *pool, int32 number)
 int64
 rsv_sequence_next_ticket(const RsvPool *pool, Oid *sequence)
 {
-	*sequence = need(pool, ticket_name(pool), make_tickets);
+	*sequence = need(pool, TICKETS);
 	return draw(*sequence);
 }
 
@@ -181,20 +199,20 @@ make_tickets(const RsvPool *pool)
 	rsv_pool_read(pool->pool_id, &now);
 	if (now.dropped)
 		rsv_pool_refuse_unknown(pool->name);
-	if (OidIsValid(find(ticket_name(pool))))
+	if (OidIsValid(find(pool, TICKETS)))
 		return;
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_TICKETS_LAST, &pool_id, NULL);
 	last = rsv_plan_value(1, &isnull);
 	rsv_plan_end(&session);
-	make(pool, ticket_name(pool), isnull ? 1 : DatumGetInt64(last) + 1, "numbers of tickets");
+	make(pool, TICKETS, isnull ? 1 : DatumGetInt64(last) + 1, "numbers of tickets");
 }
 
 /* Takes count numbers in a row and returns the first. The caller has the pool's row locked. */
 int32
 rsv_sequence_take(const RsvPool *pool, int32 count)
 {
-	Oid sequence = sequence_need(pool);
+	Oid sequence = need(pool, UNITS);
 	RsvPlanSession session;
 	int64 first;
 	int64 above;
@@ -217,15 +235,9 @@ rsv_sequence_take(const RsvPool *pool, int32 count)
 }
 
 static char *
-sequence_name(const RsvPool *pool)
+name_of(const RsvPool *pool, Use use)
 {
-	return psprintf("pool_%d_number", pool->pool_id);
-}
-
-static char *
-ticket_name(const RsvPool *pool)
-{
-	return psprintf("pool_%d_ticket", pool->pool_id);
+	return psprintf("pool_%d_%s", pool->pool_id, use == UNITS ? "number" : "ticket");
 }
 
 /* While it is made or dropped, nobody else makes it. */
@@ -237,40 +249,71 @@ lock_making(const RsvPool *pool)
 }
 
 static Oid
-find(const char *name)
+find(const RsvPool *pool, Use use)
 {
-	return get_relname_relid(name, get_namespace_oid(RSV_SCHEMA, false));
+	return get_relname_relid(name_of(pool, use), get_namespace_oid(RSV_SCHEMA, false));
 }
 
+/*
+ * Finds a sequence, or makes it; it is not dropped before we have ended. Taking the
+ * lock reads the news of other sessions: so what is known afterwards is so.
+ */
 static Oid
-sequence_find(const RsvPool *pool)
+need(const RsvPool *pool, Use use)
 {
-	return find(sequence_name(pool));
-}
+	Known *known = known_of(pool, use);
 
-static Oid
-sequence_need(const RsvPool *pool)
-{
-	return need(pool, sequence_name(pool), rsv_sequence_make);
-}
-
-/* Finds a sequence, or makes it; it is not dropped before we have ended. */
-static Oid
-need(const RsvPool *pool, const char *name, void (*maker)(const RsvPool *))
-{
 	for (;;)
 	{
-		Oid sequence = find(name);
+		Oid sequence;
 
+		if (!OidIsValid(known->sequence))
+			known->sequence = find(pool, use);
+		sequence = known->sequence;
 		if (!OidIsValid(sequence))
 		{
-			maker(pool);
+			if (use == UNITS)
+				rsv_sequence_make(pool);
+			else
+				make_tickets(pool);
 			continue;
 		}
 		LockRelationOid(sequence, RowExclusiveLock);
-		if (find(name) == sequence)
+		if (known->sequence == sequence)
 			return sequence;
 		UnlockRelationOid(sequence, RowExclusiveLock);
+	}
+}
+
+static Known *
+known_of(const RsvPool *pool, Use use)
+{
+	static bool registered = false;
+	Known *known = &known_sequences[use][pool->pool_id & (KNOWN - 1)];
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(forget, (Datum) 0);
+		registered = true;
+	}
+	if (known->pool_id != pool->pool_id)
+		*known = (Known) {.pool_id = pool->pool_id};
+	return known;
+}
+
+/* Relcache callback. */
+static void
+forget(Datum argument, Oid relation_id)
+{
+	for (int use = UNITS; use <= TICKETS; use++)
+	{
+		for (int i = 0; i < KNOWN; i++)
+		{
+			Known *known = &known_sequences[use][i];
+
+			if (relation_id == InvalidOid || known->sequence == relation_id)
+				known->sequence = InvalidOid;
+		}
 	}
 }
 

@@ -137,6 +137,25 @@ SELECT status, position, replayed, ticket_id = ticket('eve') AS same FROM reserv
 SELECT status, position, replayed FROM reservation.join_line('line limited', 'eve');
 SELECT status FROM reservation.join_line('line limited', 'eve', 2, request_id => 'r1');
 
+-- the first to join makes the sequence of the tickets: also if that was undone, and after somebody dropped it
+SELECT status FROM reservation.create_pool('line undone', 1);
+BEGIN;
+SAVEPOINT s;
+SELECT status, position FROM reservation.join_line('line undone', 'ann');
+ROLLBACK TO s;
+SELECT status, position FROM reservation.join_line('line undone', 'bob');
+ROLLBACK;
+SELECT status, position FROM reservation.join_line('line undone', 'cem');
+DO $$
+DECLARE
+    sequence text := (SELECT format('reservation.pool_%s_ticket', pool_id) FROM reservation.pool WHERE pool = 'line undone');
+BEGIN
+    EXECUTE 'ALTER EXTENSION reservation DROP SEQUENCE ' || sequence;
+    EXECUTE 'DROP SEQUENCE ' || sequence;
+END $$;
+SELECT status FROM reservation.join_line('line undone', 'dan');
+SELECT holder, number FROM reservation.tickets WHERE pool = 'line undone' ORDER BY number;
+
 -- the sale is over; the pool is gone, and its line with it
 SELECT status FROM reservation.alter_pool('line limited', closes_at => 'today');
 SELECT status, ticket_id FROM reservation.join_line('line limited', 'fay');
