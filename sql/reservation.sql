@@ -1205,7 +1205,7 @@ CREATE FUNCTION reservation.create_pool(pool text, capacity bigint DEFAULT NULL,
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_create_pool';
 COMMENT ON FUNCTION reservation.create_pool IS 'Makes a pool. capacity: units, NULL for an open edition without end; kind: numbered or counted; first_number: of the units; hold_ttl: how long a hold lives, NULL for the setting; per_holder: most units one holder may have; floor, ceiling: bounds of a counted balance; opens_at, closes_at: window of the sale; holder_rate, holder_period: so many calls of claim_next, claim_unit, take and charge for one holder at once, and as many per period after that, with whatever result and for whatever quantity; pool_rate, pool_period: the same for those of all. Triggers, checkouts and waiting lines spend nothing of these rates. For the waiting line: pass_over: a ticket that wants more than there is does not block smaller ones behind it; offer_ttl: how long an offer lives, NULL as hold_ttl; notify_every: when offers are made, NOTIFY reservation_line with the name of the pool, at most once in this time, NULL for never.
 Status: created; existing (a pool of this name and definition is there).
-Errors: 22023 bad argument, 42710 a pool of this name has another definition, 42809 floor or ceiling of a numbered pool.
+Errors: 22023 bad argument, 42710 a pool of this name has another definition, 42809 floor or ceiling of a numbered pool, 25006 read-only.
 Locks: the name. A retry: existing.';
 
 CREATE FUNCTION reservation.alter_pool(pool text, hold_ttl interval DEFAULT NULL, per_holder integer DEFAULT NULL,
@@ -1217,7 +1217,7 @@ CREATE FUNCTION reservation.alter_pool(pool text, hold_ttl interval DEFAULT NULL
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_alter_pool';
 COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool, which are those of create_pool; NULL leaves one as it is; a holder_rate or pool_rate of 0 ends that limit, and another rate or period begins a new one, with nothing spent; a notify_every of 0 ends the notifications. Claims that start after the commit obey. If that puts the pool on sale, its waiting line is served.
 Status: altered.
-Errors: 22023 bad argument, or a balance that a new floor or ceiling leaves out; 42704 unknown pool; 42809 floor or ceiling of a numbered pool; 55P03 unfinished transactions leave it undecided whether the balance allows a floor.
+Errors: 22023 bad argument, or a balance that a new floor or ceiling leaves out; 42704 unknown pool; 42809 floor or ceiling of a numbered pool; 55P03 unfinished transactions leave it undecided whether the balance allows a floor; 25006 read-only.
 Locks: the row of the pool, which no claim waits for; for a floor also slots of the stock. A retry does the same again.';
 
 CREATE FUNCTION reservation.add_units(pool text, count integer DEFAULT NULL, labels text[] DEFAULT NULL,
@@ -1226,7 +1226,7 @@ CREATE FUNCTION reservation.add_units(pool text, count integer DEFAULT NULL, lab
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_add_units';
 COMMENT ON FUNCTION reservation.add_units IS 'Adds units to a limited edition, numbered on by the sequence of the pool: as many as count says, or one for each element of labels or attributes. To a counted pool it adds count units without numbers, as adjust does.
 Status: added; over_ceiling (of a counted pool: nothing was added).
-Errors: 22023 bad argument or no numbers left, 42704 unknown pool, 42809 an open edition, or labels for a counted pool.
+Errors: 22023 bad argument or no numbers left, 42704 unknown pool, 42809 an open edition, or labels for a counted pool, 25006 read-only.
 Locks: the row of the pool, against another add_units. A retry adds again.';
 
 CREATE FUNCTION reservation.drop_pool(pool text, force boolean DEFAULT false)
@@ -1234,7 +1234,7 @@ CREATE FUNCTION reservation.drop_pool(pool text, force boolean DEFAULT false)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_drop_pool';
 COMMENT ON FUNCTION reservation.drop_pool IS 'Drops a pool. Its claims stay as history and its name is free again. force: also while there are live claims, whose holds are then released.
 Status: dropped; in_use (somebody has a live claim, and not forced: nothing was changed).
-Errors: 22023 bad argument, 42704 unknown pool (so also: a retry).
+Errors: 22023 bad argument, 42704 unknown pool (so also: a retry), 25006 read-only.
 Locks: every free unit, slot and hold of the pool; it waits for the claims under way.';
 
 CREATE FUNCTION reservation.availability(pools text[])
@@ -1498,7 +1498,7 @@ Locks: none, but ACCESS SHARE on the tables that assign_number numbers. Works on
 CREATE FUNCTION reservation.archive(before timestamptz, max integer DEFAULT 10000)
     RETURNS TABLE (status text, claims integer)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_archive';
-COMMENT ON FUNCTION reservation.archive IS 'Moves up to max claims that ended before an instant out of the way, the oldest first: finalized ones that were finalized before it, released and lapsed ones whose hold would have ended before it. Nothing is different afterwards but where they lie: the views, replays, refunds and all else are as before, and whatever settles one brings it back. Stays where it is: a finalized claim of a pool with per_holder, or that a trigger made for a row.
+COMMENT ON FUNCTION reservation.archive IS 'Moves up to max claims that ended before an instant out of the way, the oldest first: finalized ones that were finalized before it, released and lapsed ones whose hold would have ended before it. Nothing is different afterwards but where they lie: the views, replays, refunds and all else are as before, and whatever settles one brings it back. Stays where it is: a finalized claim of a pool with per_holder, or that take_stock or charge_credit made for a row.
 Status: archived, with the number of claims; 0: none is left.
 Errors: 22023 bad argument, 25006 read-only.
 Locks: the claims it moves, and their pools against being changed, passing over what is locked. A retry archives on.';
@@ -1533,7 +1533,7 @@ CREATE FUNCTION reservation.index_events(enabled boolean DEFAULT true)
 COMMENT ON FUNCTION reservation.index_events IS 'Makes the indexes by which events_since finds new events without reading all of the books, or drops them (enabled false). They cost every claim an index entry, so they are for who follows the events by polling. They are not dumped.
 Status: indexed, dropped.
 Errors: 22023 bad argument, 25006 read-only.
-Locks: SHARE on the claims and the log while the indexes are made, which claims wait for; ACCESS EXCLUSIVE while they are dropped. A retry: the same status, and nothing is done.';
+Locks, until the transaction ends: SHARE on the claims, the tickets and the log to make the indexes, which claims, joins and changes wait for; ACCESS EXCLUSIVE to drop them, which readers wait for too. A retry: the same status, and nothing is done.';
 
 CREATE FUNCTION reservation.stats_by_id()
     RETURNS TABLE (pool_id integer, since timestamptz, claims bigint, hint_hits bigint, walks bigint, gone bigint, busy bigint,
@@ -1672,7 +1672,7 @@ CREATE FUNCTION reservation.grant_access(role regrole, level text)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_grant_access';
 COMMENT ON FUNCTION reservation.grant_access IS 'Lets a role use the extension. level: read (pools and checks), claim (also claims), admin (also making pools and granting access).
 Status: granted.
-Errors: 22023 bad argument.
+Errors: 22023 bad argument, 42704 unknown role, 25006 read-only.
 Locks: the extension, so it waits for another grant_access, and the catalog entries of what is granted. A retry grants the same again.';
 
 -- triggers for the application's own tables

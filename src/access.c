@@ -30,7 +30,7 @@ static const char *const read_grants[] = {
 	" reservation.holds_in_flight",
 	"EXECUTE ON FUNCTION reservation.shard_of_name, reservation.shard_of_id", NULL};
 static const char *const claim_grants[] = {
-	"SELECT ON reservation.claims, reservation.tickets,"
+	"SELECT ON reservation.claims, reservation.entries, reservation.tickets,"
 	" reservation.checkouts, reservation.payments, reservation.refunds_due",
 	"EXECUTE ON FUNCTION reservation.claim_next, reservation.claim_unit, reservation.take,"
 	" reservation.charge, reservation.account_entries, reservation.extend, reservation.release,"

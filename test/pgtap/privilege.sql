@@ -33,8 +33,8 @@ SELECT is(pg_temp.functions('rsv_admin'), '{account_entries,add_units,adjust,alt
     'admin: functions');
 SELECT is(pg_temp.readable('rsv_none'), '{}', 'no level: no relations');
 SELECT is(pg_temp.readable('rsv_read'), '{events,holds,pool_status,stats,stuck,units}', 'read: may read');
-SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,events,holds,payments,pool_status,refunds_due,stats,stuck,tickets,units}', 'claim: may read');
-SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,events,holds,payments,pool_status,refunds_due,stats,stuck,tickets,units}', 'admin: may read');
+SELECT is(pg_temp.readable('rsv_claim'), '{checkouts,claims,entries,events,holds,payments,pool_status,refunds_due,stats,stuck,tickets,units}', 'claim: may read');
+SELECT is(pg_temp.readable('rsv_admin'), '{checkouts,claims,entries,events,holds,payments,pool_status,refunds_due,stats,stuck,tickets,units}', 'admin: may read');
 SELECT is(pg_temp.functions('pg_monitor'), '{holds_in_flight,stats_by_id,version}', 'pg_monitor: functions');
 SELECT is(pg_temp.readable('pg_monitor'), '{holds,pool_status,stats,stuck}', 'pg_monitor: may read');
 SELECT is_empty(format($$SELECT relname FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind IN ('r', 'v')

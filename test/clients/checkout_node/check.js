@@ -42,8 +42,9 @@ same([short.message, short.shortages],
 const server = createServer(shop.webhook).listen(0, '127.0.0.1')
 await once(server, 'listening')
 
-function body (amount) {
+function body (amount, type = 'payment_intent.succeeded') {
   return JSON.stringify({
+    type,
     data: { object: { id: 'pi_1', amount_received: amount, currency: 'eur', metadata: { checkout_id: id } } }
   }) + '\n'
 }
@@ -63,6 +64,8 @@ same(await deliver(body(5900), sign(body(1))), [400, 'bad_signature'],
   'the signature of another body: 400')
 same(await deliver(body(1), sign(body(1))), [200, 'amount_mismatch'], 'another amount')
 same(await deliver('no JSON', sign('no JSON')), [500, undefined], 'what nobody can read: 500')
+const created = body(5900, 'payment_intent.created')
+same(await deliver(created, sign(created)), [200, undefined], 'another event: left alone')
 same(await rows('SELECT count(*) FROM reservation.payments'), [['0']], 'nothing was recorded')
 
 const genuine = body(5900)

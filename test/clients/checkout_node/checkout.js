@@ -37,7 +37,8 @@ export function open (url, { prepare = true } = {}) {
       const chunks = []
       for await (const chunk of request) chunks.push(chunk)
       const body = Buffer.concat(chunks).toString('utf8')   // raw: not parsed and written again
-      const intent = JSON.parse(body).data.object
+      const { type, data: { object: intent } } = JSON.parse(body)
+      if (type !== 'payment_intent.succeeded') return response.end()    // nothing to record
       const result = await settle(intent.metadata.checkout_id, 'stripe', intent.id,
         intent.amount_received, intent.currency, body, request.headers['stripe-signature'] ?? '')
       response.statusCode = result.status === 'bad_signature' ? 400 : 200
