@@ -12,14 +12,14 @@
  *
  * Invariant: a block with a base has rows that add up to the tickets that wait in
  * it. Whoever changes a ticket writes it first, then looks for a base, committed
- * or in flight. Whoever makes a base has a ticket behind the block, takes a
- * snapshot, writes the base, then looks at all tickets of the block: if any has
- * changed since the snapshot or is in flight, nobody can say whether it was
- * counted, and the base is undone. So one of the two sees the other. Who joins need
- * not look for a base while nobody has drawn a number behind the block. Tickets are
- * never deleted, so a sequence that is made anew begins behind every base. A base
- * never moves; it is deleted when nobody waits in its block, and then the block is
- * empty and quickly counted.
+ * or in flight. Whoever makes a base has a ticket behind the block, writes the base,
+ * counts the tickets of the block, and then looks for changes: if any ticket is in
+ * flight, or there is a change, nobody can say whether it was counted, and the base
+ * is undone. So one of the two sees the other. Who joins need not look for a base
+ * while nobody has drawn a number behind the block. Tickets are never deleted, so a
+ * sequence that is made anew begins behind every base. A base never moves; it is
+ * deleted when nobody waits in its block, and then the block is empty and quickly
+ * counted.
  *
  * Locks: the rows written, without waiting.
  *
@@ -73,20 +73,10 @@ typedef struct Count
 	int64 ahead;
 } Count;
 
-/* The tickets of a block, to see whether any has changed. */
-typedef struct Roll
-{
-	int64 *numbers; /* and priorities, alternately */
-	int length;
-	int room;
-	bool in_flight;
-} Roll;
-
 typedef struct Closing
 {
 	int32 pool_id;
 	int64 block;
-	Snapshot before; /* anybody looked for the base */
 } Closing;
 
 /* Where this session's last ticket stood, and when that was counted. */
@@ -105,11 +95,10 @@ static List *list_priorities(int32 pool_id, int32 lowest, Snapshot as_of);
 static void close_block(int32 pool_id, int64 block);
 static bool write_base(void *argument);
 static bool begin_base(const Closing *closing);
-static void call_roll(int32 pool_id, int64 block, const List *priorities, Snapshot as_of,
-					  Roll *roll);
+static bool call_roll(const Closing *closing, List **priorities, List **waiting);
 static void write_row(int32 pool_id, int64 block, int32 priority, int64 waiting, bool base);
 static void begin_block(RsvScan *scan, int32 pool_id, int64 block);
-static bool has_base(int32 pool_id, int64 block);
+static bool has_row(int32 pool_id, int64 block, bool base);
 static void tidy(int32 pool_id, const RsvDeparture *change);
 
 /* 1 for who is next, as of a snapshot. The ticket itself need not wait. */
@@ -206,7 +195,7 @@ rsv_place_joined(const RsvTicket *ticket, Oid sequence)
 void
 rsv_place_changed(int32 pool_id, const RsvDeparture *change)
 {
-	if (!has_base(pool_id, change->block))
+	if (!has_row(pool_id, change->block, true))
 		return;
 	write_row(pool_id, change->block, change->priority, -change->tickets, false);
 	tidy(pool_id, change);
@@ -289,38 +278,29 @@ close_block(int32 pool_id, int64 block)
 {
 	Closing closing = {.pool_id = pool_id, .block = block};
 
-	if (has_base(pool_id, block))
-		return;
-	closing.before = rsv_store_now();
-	(void) rsv_attempt(write_base, &closing);
-	rsv_store_forget(closing.before);
+	if (!has_row(pool_id, block, true))
+		(void) rsv_attempt(write_base, &closing);
 }
 
+/*
+ * The base is there, for those who look, before we call the roll. So whoever did not
+ * see it had changed a ticket before that, and the roll tells; and of whoever did, and
+ * had ended when the roll met the ticket, there is a change beside the base.
+ */
 static bool
 write_base(void *argument)
 {
 	const Closing *closing = argument;
-	List *priorities;
-	Roll before = {0};
-	Roll now = {0};
-	int first = 0;
+	List *priorities = NIL;
+	List *waiting = NIL;
+	ListCell *priority;
+	ListCell *count;
 
-	if (!begin_base(closing))
+	if (!begin_base(closing) || !call_roll(closing, &priorities, &waiting) || priorities == NIL ||
+		has_row(closing->pool_id, closing->block, false))
 		return false;
-	priorities = list_priorities(closing->pool_id, PG_INT32_MIN, NULL);
-	call_roll(closing->pool_id, closing->block, priorities, closing->before, &before);
-	call_roll(closing->pool_id, closing->block, priorities, NULL, &now);
-	if (now.in_flight || now.length == 0 || now.length != before.length ||
-		memcmp(now.numbers, before.numbers, sizeof(int64) * now.length) != 0)
-		return false;
-	for (int i = 2; i <= now.length; i += 2)
-	{
-		if (i < now.length && now.numbers[i + 1] == now.numbers[first + 1])
-			continue;
-		write_row(closing->pool_id, closing->block, (int32) now.numbers[first + 1], (i - first) / 2,
-				  true);
-		first = i;
-	}
+	forboth(priority, priorities, count, waiting)
+		write_row(closing->pool_id, closing->block, lfirst_int(priority), lfirst_int(count), true);
 	return true;
 }
 
@@ -351,40 +331,41 @@ begin_base(const Closing *closing)
 	return alone;
 }
 
-/* Who waits in a block, of these priorities. */
-static void
-call_roll(int32 pool_id, int64 block, const List *priorities, Snapshot as_of, Roll *roll)
+/* How many wait in a block, by priority; false if anybody is changing that. */
+static bool
+call_roll(const Closing *closing, List **priorities, List **waiting)
 {
 	ListCell *cell;
 
-	roll->room = 2 * RSV_BLOCK_TICKETS;
-	roll->numbers = palloc(sizeof(int64) * roll->room);
-	foreach(cell, priorities)
+	foreach(cell, list_priorities(closing->pool_id, PG_INT32_MIN, NULL))
 	{
-		int64 first = block * RSV_BLOCK_TICKETS;
+		int64 first = closing->block * RSV_BLOCK_TICKETS;
 		RsvKey keys[] = {
-			{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
+			{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(closing->pool_id)},
 			{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(lfirst_int(cell))},
 			{BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(first)},
 			{BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(first + RSV_BLOCK_TICKETS - 1)},
 		};
+		bool quiet = true;
+		int count = 0;
 		RsvScan scan;
 
-		rsv_scan_begin(&scan, RSV_TICKET_LINE, as_of, keys, lengthof(keys));
-		while (rsv_scan_next(&scan))
+		rsv_scan_begin(&scan, RSV_TICKET_LINE, NULL, keys, lengthof(keys));
+		while (quiet && rsv_scan_next(&scan))
 		{
-			roll->in_flight =
-				roll->in_flight || (as_of == NULL && TransactionIdIsValid(scan.holder));
-			if (roll->length == roll->room)
-			{
-				roll->room *= 2;
-				roll->numbers = repalloc(roll->numbers, sizeof(int64) * roll->room);
-			}
-			roll->numbers[roll->length++] = DatumGetInt64(scan.slot->tts_values[TICKET_NUMBER]);
-			roll->numbers[roll->length++] = lfirst_int(cell);
+			quiet = !TransactionIdIsValid(scan.holder);
+			count++;
 		}
 		rsv_scan_end(&scan);
+		if (!quiet)
+			return false;
+		if (count > 0)
+		{
+			*priorities = lappend_int(*priorities, lfirst_int(cell));
+			*waiting = lappend_int(*waiting, count);
+		}
 	}
+	return true;
 }
 
 static void
@@ -414,15 +395,16 @@ begin_block(RsvScan *scan, int32 pool_id, int64 block)
 	rsv_scan_begin(scan, RSV_LINE_BLOCK_PLACE, NULL, keys, lengthof(keys));
 }
 
+/* Has a block a base, or else a change? */
 static bool
-has_base(int32 pool_id, int64 block)
+has_row(int32 pool_id, int64 block, bool base)
 {
 	bool found = false;
 	RsvScan scan;
 
 	begin_block(&scan, pool_id, block);
 	while (!found && rsv_scan_next(&scan))
-		found = DatumGetBool(scan.slot->tts_values[BLOCK_BASE]);
+		found = DatumGetBool(scan.slot->tts_values[BLOCK_BASE]) == base;
 	rsv_scan_end(&scan);
 	return found;
 }

@@ -281,5 +281,23 @@ EOS
 is($counting->{exit}, 0, 'the same without a lock') or diag($counting->{stderr});
 cmp_ok(number('SELECT count(*) - count(DISTINCT thousand) FROM counted'), '>', 0, 'control: there, some are counted twice');
 
+# ---- many count a thousand in which the last of a priority is just leaving
+
+# Everybody has a priority of their own, so with who leaves, the priority is gone.
+$node->safe_psql($db, <<'EOS');
+SELECT FROM reservation.create_pool('ranks', 1, opens_at => 'tomorrow');
+SELECT count(*) FROM generate_series(1, 1500) n, LATERAL reservation.join_line('ranks', 'rank -' || n, 1, -n);
+SELECT format('ALTER SEQUENCE reservation.pool_%s_ticket INCREMENT 250 RESTART 2125', pool_id) FROM reservation.pool WHERE pool = 'ranks' \gexec
+CREATE INDEX ON reservation.ticket (number) WHERE state = 'waiting';
+EOS
+$counting = pgbench_run($node, $db, <<'EOS', clients => 8, jobs => 2, seconds => 8);
+\set id random(1, 1000000000)
+SELECT status FROM reservation.join_line('ranks', 'rank ' || :id, 1, :id);
+SELECT count(l.status) FROM (SELECT ticket_id FROM reservation.ticket WHERE state = 'waiting' AND priority > 0
+	ORDER BY number DESC LIMIT 1 OFFSET :id % 12) t, reservation.leave_line(ticket_id) l;
+EOS
+is($counting->{exit}, 0, 'everybody counts, and many leave') or diag($counting->{stderr});
+verify_ok($node, $db, 'no base has counted who was gone');
+
 $node->stop;
 done_testing();
