@@ -261,15 +261,13 @@ find(const RsvPool *pool, Use use)
 static Oid
 need(const RsvPool *pool, Use use)
 {
-	Known *known = known_of(pool, use);
-
 	for (;;)
 	{
-		Oid sequence;
+		Known *known = known_of(pool, use); /* making a sequence may call us for other pools */
+		Oid sequence = known->sequence;
 
-		if (!OidIsValid(known->sequence))
-			known->sequence = find(pool, use);
-		sequence = known->sequence;
+		if (!OidIsValid(sequence))
+			sequence = find(pool, use);
 		if (!OidIsValid(sequence))
 		{
 			if (use == UNITS)
@@ -281,6 +279,11 @@ need(const RsvPool *pool, Use use)
 		LockRelationOid(sequence, RowExclusiveLock);
 		if (known->sequence == sequence)
 			return sequence;
+		if (find(pool, use) == sequence)
+		{
+			known->sequence = sequence;
+			return sequence;
+		}
 		UnlockRelationOid(sequence, RowExclusiveLock);
 	}
 }

@@ -156,6 +156,26 @@ END $$;
 SELECT status FROM reservation.join_line('line undone', 'dan');
 SELECT holder, number FROM reservation.tickets WHERE pool = 'line undone' ORDER BY number;
 
+-- making a sequence may itself draw from another: an event trigger that writes a row with a number of an open edition
+-- (which the session keeps in the same place, 128 pools further)
+SELECT status FROM reservation.create_pool('line diary');
+SELECT count(*) FROM generate_series(1, 127) n, LATERAL reservation.create_pool('line filler ' || n);
+SELECT status FROM reservation.create_pool('line noted', opens_at => 'tomorrow');
+SELECT (SELECT pool_id FROM reservation.pool WHERE pool = 'line noted') - (SELECT pool_id FROM reservation.pool WHERE pool = 'line diary') AS apart;
+CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF tg_tag = 'CREATE SEQUENCE' THEN
+        PERFORM reservation.join_line('line diary', 'diary ' || gen_random_uuid());
+    END IF;
+END $$;
+SELECT status FROM reservation.join_line('line diary', 'first');
+CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note();
+SELECT status, position FROM reservation.join_line('line noted', 'ann');
+DROP EVENT TRIGGER note;
+SELECT status, position FROM reservation.join_line('line noted', 'bob');
+SELECT holder, number FROM reservation.tickets WHERE pool = 'line noted' ORDER BY number;
+SELECT count(*) FROM reservation.pool_status p, LATERAL reservation.drop_pool(p.pool, true) WHERE p.pool LIKE 'line filler %';
+
 -- the sale is over; the pool is gone, and its line with it
 SELECT status FROM reservation.alter_pool('line limited', closes_at => 'today');
 SELECT status, ticket_id FROM reservation.join_line('line limited', 'fay');
