@@ -91,9 +91,9 @@ drop_attempt(void *argument)
 		BoolGetDatum(work->force),
 	};
 
-	rsv_sequence_drop(work->pool);
 	if (rsv_plan_run(RSV_PLAN_POOL_DROP, values, NULL) != 1)
 		rsv_pool_refuse_unknown(work->pool->name);
+	rsv_sequence_drop(work->pool);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
