@@ -208,7 +208,7 @@ adjust(RsvPool *pool, int64 delta, const char *event, TimestampTz *now, const te
 		.reason = reason,
 	});
 	if (delta > 0)
-		rsv_line_freed(pool, *now);
+		rsv_line_freed(pool);
 	ForceSyncCommit();
 	return status;
 }

@@ -145,7 +145,7 @@ rsv_alter_pool(PG_FUNCTION_ARGS)
 		rsv_limit_begin(&pool);
 	rsv_chronicle_pool(&pool, "altered", 0, GetCurrentTimestamp());
 	rsv_pool_read(pool.pool_id, &pool);
-	rsv_line_freed(&pool, GetCurrentTimestamp());
+	rsv_line_freed(&pool);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("altered"), PointerGetDatum(pool.name)},
 				   (bool[]) {false, false});
 	return (Datum) 0;

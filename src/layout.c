@@ -70,6 +70,7 @@ static IndexName indexes[] = {
 	[RSV_CLAIM_LIVE] = {"claim_live", RSV_CLAIM},
 	[RSV_CLAIM_EXPIRY] = {"claim_expiry", RSV_CLAIM},
 	[RSV_CLAIM_HOLDER] = {"claim_holder", RSV_CLAIM},
+	[RSV_ARCHIVE_PKEY] = {"claim_archive_pkey", RSV_ARCHIVE},
 	[RSV_ARCHIVE_LIVE] = {"claim_archive_live", RSV_ARCHIVE},
 	[RSV_TICKET_PKEY] = {"ticket_pkey", RSV_TICKET},
 	[RSV_TICKET_LINE] = {"ticket_line", RSV_TICKET},

@@ -71,6 +71,7 @@ static const char *const state_names[] = {
 	[RSV_REFUNDED] = "refunded",
 };
 
+static bool read_claim(RsvIndex index, const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 static RsvState state_from_text(Datum value);
 static void claim_to_row(const RsvClaim *claim, Datum *values, bool *nulls);
 
@@ -104,15 +105,29 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->refunded = nulls[CLAIM_REFUNDED] ? 0 : DatumGetInt64(values[CLAIM_REFUNDED]);
 }
 
-/* Reads a claim by its id; false if it was never made. */
+/* Reads a claim by its id; false if it is archived, or was never made. */
 bool
 rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
+{
+	return read_claim(RSV_CLAIM_PKEY, claim_id, as_of, claim);
+}
+
+/* The same, wherever it lies: for those who change nothing. */
+bool
+rsv_claim_find(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
+{
+	return rsv_claim_read(claim_id, as_of, claim) ||
+		read_claim(RSV_ARCHIVE_PKEY, claim_id, as_of, claim);
+}
+
+static bool
+read_claim(RsvIndex index, const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(claim_id)};
 	RsvScan scan;
 	bool found;
 
-	rsv_scan_begin(&scan, RSV_CLAIM_PKEY, as_of, &key, 1);
+	rsv_scan_begin(&scan, index, as_of, &key, 1);
 	found = rsv_scan_next(&scan);
 	if (found)
 		rsv_claim_from_scan(&scan, claim);

@@ -110,6 +110,7 @@ rsv_limit_begin(const RsvPool *pool)
 	rsv_plan_begin(&session);
 	rsv_plan_run(RSV_PLAN_CLAIMS_LIMIT, &pool_id, NULL);
 	rsv_plan_end(&session);
+	rsv_hint_held(pool->pool_id, DT_NOBEGIN, false); /* new versions of holds */
 }
 
 /*

@@ -32,13 +32,6 @@
 
 #include "reservation.h"
 
-/*
- * The first in line waits for units in flight, a part of reservation.claim_wait:
- * whoever is just making one free may not have seen the ticket. Those who free
- * wait longer (serve.c).
- */
-#define PATIENCE_PART 20
-
 /* What a caller asks for. */
 typedef struct Joiner
 {
@@ -63,6 +56,7 @@ static void read_ticket(const pg_uuid_t *ticket_id, Snapshot as_of, RsvTicket *t
 static const char *offer_status(const RsvTicket *ticket, Snapshot as_of, TimestampTz now,
 								RsvClaim *claim);
 static const char *leave(const pg_uuid_t *ticket_id);
+static void serve_rest(int32 pool_id);
 static RsvLot *argument_lots(FunctionCallInfo fcinfo, const RsvPool *pool, int32 *nlots);
 
 /*
@@ -310,8 +304,8 @@ look(const RsvPool *pool, TimestampTz now, RsvTicket *ticket, int64 place)
 	{
 		RsvServing serving = {.pool = pool, .now = now, .max = 1};
 
-		serving.deadline =
-			GetCurrentTimestamp() + rsv_claim_wait_ms * INT64CONST(1000) / PATIENCE_PART;
+		/* whoever is just making a unit free may not have seen the ticket */
+		serving.deadline = GetCurrentTimestamp() + rsv_line_patience() / 2;
 		rsv_serve(&serving);
 		served = serving.served;
 	}
@@ -364,7 +358,7 @@ offer_status(const RsvTicket *ticket, Snapshot as_of, TimestampTz now, RsvClaim 
 										   "refunded"};
 	pg_uuid_t *claim_ids;
 
-	if (rsv_ticket_claims(ticket, &claim_ids) > 0 && !rsv_claim_read(&claim_ids[0], as_of, claim))
+	if (rsv_ticket_claims(ticket, &claim_ids) > 0 && !rsv_claim_find(&claim_ids[0], as_of, claim))
 		elog(ERROR, "a ticket's offer has no claim");
 	if (ticket->state == RSV_TICKET_LEFT)
 		return "left";
@@ -402,6 +396,7 @@ leave(const pg_uuid_t *ticket_id)
 			if (rsv_ticket_change(&ticket, RSV_TICKET_LEFT, now, true) != RSV_WRITTEN)
 				continue;
 			rsv_place_changed(ticket.pool_id, &departure);
+			serve_rest(ticket.pool_id);
 			return "left";
 		}
 		for (int i = 0; i < count; i++)
@@ -421,6 +416,17 @@ leave(const pg_uuid_t *ticket_id)
 		if (rsv_ticket_change(&ticket, RSV_TICKET_LEFT, now, true) == RSV_WRITTEN)
 			return "left";
 	}
+}
+
+/* A ticket has left that may have held up those behind it. */
+static void
+serve_rest(int32 pool_id)
+{
+	RsvPool pool;
+
+	rsv_pool_read(pool_id, &pool);
+	if (!pool.dropped)
+		rsv_line_freed(&pool);
 }
 
 /* The order that method and seed ask for; NULL: that of the line. */

@@ -98,6 +98,7 @@ mend_limit(Repair *repair)
 	if (repair->pool.per_holder == 0)
 		return;
 	counted = change_rows(repair, RSV_PLAN_CLAIMS_LIMIT);
+	rsv_hint_held(repair->pool.pool_id, DT_NOBEGIN, false); /* new versions of holds */
 	if (counted > 0)
 		report(repair, "live claims were not counted for the limit of their holders",
 			   psprintf(UINT64_FORMAT " of them", counted), "Set by_holder in reservation.claim.");

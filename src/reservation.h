@@ -343,6 +343,7 @@ typedef enum RsvIndex
 	RSV_CLAIM_LIVE,
 	RSV_CLAIM_EXPIRY,
 	RSV_CLAIM_HOLDER,
+	RSV_ARCHIVE_PKEY,
 	RSV_ARCHIVE_LIVE,
 	RSV_TICKET_PKEY,
 	RSV_TICKET_LINE,
@@ -563,6 +564,7 @@ typedef struct RsvEntry
 
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
+extern bool rsv_claim_find(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern void rsv_claim_insert(RsvClaim *claim, const RsvPool *pool);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
 extern void rsv_log(const RsvEntry *entry);
@@ -878,7 +880,8 @@ typedef struct RsvServing
 
 extern void rsv_serve(RsvServing *serving);
 extern int32 rsv_line_look(const RsvPool *pool, TimestampTz now);
-extern void rsv_line_freed(const RsvPool *pool, TimestampTz now);
+extern int64 rsv_line_patience(void);
+extern void rsv_line_freed(const RsvPool *pool);
 extern void rsv_line_sweep(int32 *pool_id, int32 pools);
 
 /* lottery.c: an order that everybody can recompute */

@@ -37,11 +37,7 @@
 #define PASS_TICKETS_MAX 10000
 /* Most units that are taken at once for tickets to come */
 #define BATCH_UNITS_MAX 1000
-/*
- * Somebody is joining while we free what nobody waits for: whoever has more
- * patience sees the other. It is a part of reservation.claim_wait, more than those
- * who join have (line.c) and, by default, less than it takes to look for a deadlock.
- */
+/* What part of reservation.claim_wait is patience (rsv_line_patience) */
 #define PATIENCE_PART 10
 
 static bool is_known_empty(const RsvPool *pool, TimestampTz now);
@@ -93,14 +89,27 @@ rsv_line_look(const RsvPool *pool, TimestampTz now)
 }
 
 /*
- * Something has come free: it is owed to the line. If nobody waits but somebody is
- * just joining, we give them a moment, because they may not have seen what we freed.
+ * For how many microseconds whoever frees what nobody waits for waits for those who
+ * are joining. Who joins waits for those who free half as long, so one of the two sees
+ * the other; and both are done before anybody looks for a deadlock.
+ */
+int64
+rsv_line_patience(void)
+{
+	return Min(rsv_claim_wait_ms * INT64CONST(1000) / PATIENCE_PART,
+			   DeadlockTimeout * INT64CONST(1000) / 2);
+}
+
+/*
+ * Something has come free: it is owed to the line, from now on. If nobody waits but
+ * somebody is just joining, we give them a moment, because they may not have seen
+ * what we freed.
  */
 void
-rsv_line_freed(const RsvPool *pool, TimestampTz now)
+rsv_line_freed(const RsvPool *pool)
 {
-	TimestampTz patience =
-		GetCurrentTimestamp() + rsv_claim_wait_ms * INT64CONST(1000) / PATIENCE_PART;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz patience = now + rsv_line_patience();
 	bool again;
 
 	if (!pool->lined || rsv_pool_closed(pool, now) != NULL)

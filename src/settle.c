@@ -236,7 +236,7 @@ rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry)
 		if (!pool.dropped)
 		{
 			rsv_claim_free(claim, entry->change);
-			rsv_line_freed(&pool, entry->at);
+			rsv_line_freed(&pool);
 		}
 	}
 	return true;

@@ -74,7 +74,7 @@ rsv_add_units(PG_FUNCTION_ARGS)
 	rsv_plan_end(&session);
 	rsv_touch_freed(pool.pool_id, first, true);
 	rsv_chronicle_units(&pool, first, count);
-	rsv_line_freed(&pool, GetCurrentTimestamp());
+	rsv_line_freed(&pool);
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("added"), range[1], range[2]},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;

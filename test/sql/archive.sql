@@ -123,6 +123,8 @@ SELECT claims FROM reservation.archive(clock_timestamp(), 1000000);
 SELECT count(*) AS archived FROM reservation.claim_archive JOIN reservation.pool p USING (pool_id) WHERE p.pool = 'a line';
 SELECT count(*) AS changed FROM (TABLE before_archive EXCEPT SELECT * FROM reservation.tickets) t;
 SELECT holder, state FROM before_archive ORDER BY number;
+SELECT t.holder, l.status, l.position, l.claim_id = t.claim_ids[1] AS same
+FROM reservation.tickets t, reservation.line_position(ticket_id) l WHERE pool = 'a line' ORDER BY number;
 SELECT status, position FROM unnest('{ann,bob,cas}'::text[]) holder, reservation.join_line('a line', holder);
 SELECT r.status FROM before_archive b, reservation.refund(claim_ids[1]) r WHERE holder = 'ann';
 SELECT * FROM reservation.verify();

@@ -128,5 +128,14 @@ SELECT id, number FROM line_member ORDER BY id;
 SELECT status FROM reservation.release(held('line member', 'w2'));
 INSERT INTO line_member VALUES (4);
 SELECT id, number FROM line_member ORDER BY id;
+
+-- a ticket that leaves, and wanted more than there is, has held up those behind it
+SELECT status FROM reservation.create_pool('line long', 3);
+SELECT wait('line long', 5), wait('line long', 2);
+SELECT stand('line long');
+SELECT l.status FROM reservation.tickets t, reservation.leave_line(ticket_id) l WHERE pool = 'line long' AND t.quantity = 5;
+SELECT stand('line long');
+SELECT l.status FROM reservation.tickets t, reservation.leave_line(ticket_id) l WHERE pool = 'line long' AND t.quantity = 2;
+SELECT stand('line long');
 SELECT * FROM reservation.verify();
 DROP TABLE line_order, line_job, line_member;
