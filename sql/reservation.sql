@@ -1708,13 +1708,14 @@ Errors: RS006 not enough credit, with what is available; RS004 another account o
 Locks: what it takes, the accounts of a statement in the order of their ids; for a refund, the claim. A retry of the INSERT: another charge; of the refund: nothing.';
 
 -- privileges: nothing to PUBLIC. Whoever created the extension can use, dump and restore all of it, but not change what
--- it is made of, because the library relies on that.
+-- it is made of, because the library relies on that; nor refer to it by foreign keys, whose checks run in the name of the
+-- tables' owner, a superuser, with whatever casts the referring column needs.
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA reservation FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA reservation FROM PUBLIC;
 GRANT USAGE ON SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
-GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON ALL TABLES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, UPDATE, USAGE ON ALL SEQUENCES IN SCHEMA reservation TO @extowner@ WITH GRANT OPTION;
 -- Secrets are for the library alone, which reads them in the name of the tables' owner.
 REVOKE ALL ON reservation.payment_provider FROM @extowner@;

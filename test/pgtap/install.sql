@@ -127,8 +127,13 @@ FROM unnest(ARRAY['ALTER TABLE reservation.claim ADD COLUMN note text', 'DROP TA
     'CREATE POLICY slip ON reservation.claim', 'ALTER TABLE reservation.claim ENABLE ROW LEVEL SECURITY',
     'CREATE TABLE reservation.slip (i integer)', 'ALTER FUNCTION reservation.sweep SET search_path = public',
     $$CREATE FUNCTION reservation.claim_next(pool varchar, holder varchar) RETURNS text LANGUAGE sql AS 'SELECT 1'$$,
-    'DROP SCHEMA reservation CASCADE']) command;
+    'DROP SCHEMA reservation CASCADE',
+    -- its checks would run as the tables' owner, with a cast of our own making
+    'CREATE TABLE public.slip (id uuid REFERENCES reservation.claim)']) command;
 RESET ROLE;
+SELECT is_empty($$SELECT oid::regclass FROM pg_class WHERE relnamespace = 'reservation'::regnamespace AND relkind = 'r'
+    AND (has_table_privilege('rsv_owner', oid, 'REFERENCES, TRIGGER, TRUNCATE') OR has_any_column_privilege('rsv_owner', oid, 'REFERENCES'))$$,
+    'no table lets the owner refer to it, or put a trigger on it');
 SELECT is_empty($$SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
     LEFT JOIN pg_class c ON c.oid = objid AND classid = 'pg_class'::regclass LEFT JOIN pg_proc p ON p.oid = objid AND classid = 'pg_proc'::regclass
     LEFT JOIN pg_type t ON t.oid = objid AND classid = 'pg_type'::regclass

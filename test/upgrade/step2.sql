@@ -22,7 +22,7 @@ COMMENT ON FUNCTION reservation.wrap IS 'Puts words into paper.';
 
 REVOKE ALL ON FUNCTION reservation.wrap(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION reservation.wrap(text) TO @extowner@ WITH GRANT OPTION;
-GRANT SELECT, INSERT, UPDATE, DELETE, REFERENCES ON reservation.gift, reservation.gifts TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT, INSERT, UPDATE, DELETE ON reservation.gift, reservation.gifts TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, UPDATE, USAGE ON SEQUENCE reservation.gift_number TO @extowner@ WITH GRANT OPTION;
 
 SELECT pg_catalog.pg_extension_config_dump('reservation.gift_number', '');
