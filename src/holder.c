@@ -12,8 +12,9 @@
  *
  * A row that an UPDATE moves to another partition is deleted here and inserted
  * there, number and all. The update trigger of the one leaves word for the
- * insert trigger of the other, which nobody else can be meant by: same table,
- * same number, same name.
+ * insert trigger of the other: same table, same number, same name. Every update
+ * may be such a move, and only the version of the row that was there says whether
+ * it is: the server has marked it.
  */
 #include "postgres.h"
 
@@ -37,6 +38,8 @@
 static struct
 {
 	Oid root_id; /* InvalidOid: none is */
+	Oid partition_id;
+	ItemPointerData place; /* in that partition */
 	int32 number;
 	uint64 name_hash;
 } moving;
@@ -133,22 +136,25 @@ rsv_holder_same(const text *a, const text *b)
 
 /* An update may be about to move this row to another partition. */
 void
-rsv_holder_moves_out(Relation relation, int32 number, const text *name)
+rsv_holder_moves_out(Relation relation, HeapTuple row, int32 number, const text *name)
 {
 	if (!relation->rd_rel->relispartition)
 		return;
 	moving.root_id = root_of(relation);
+	moving.partition_id = RelationGetRelid(relation);
+	moving.place = row->t_self;
 	moving.number = number;
 	moving.name_hash = name_hash(name);
 }
 
-/* Is this the row that was? */
+/* Is this the row that was, and is it there no more? Asked once, it is here. */
 bool
 rsv_holder_moves_in(Relation relation, int32 number, const text *name)
 {
 	if (!relation->rd_rel->relispartition || !OidIsValid(moving.root_id) ||
 		moving.root_id != root_of(relation) || moving.number != number ||
-		moving.name_hash != name_hash(name))
+		moving.name_hash != name_hash(name) ||
+		!rsv_row_has_left(moving.partition_id, &moving.place))
 		return false;
 	moving.root_id = InvalidOid;
 	return true;

@@ -204,7 +204,7 @@ update(Row *row)
 					 "Delete the row and insert it anew for another number.");
 	holder = rsv_holder_name(&numbering->holder, relation, row->tuple);
 	old_holder = rsv_holder_name(&numbering->holder, relation, row->data->tg_trigtuple);
-	rsv_holder_moves_out(relation, row->number, holder);
+	rsv_holder_moves_out(relation, row->data->tg_trigtuple, row->number, holder);
 	if (!rsv_holder_same(holder, old_holder))
 		move_claim(row, old_holder, holder);
 	return row->tuple;

@@ -13,6 +13,7 @@
 
 #include "access/genam.h"
 #include "access/heapam.h"
+#include "access/relation.h"
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -117,6 +118,33 @@ rsv_row_is_ours(TupleTableSlot *slot)
 	Datum xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
 
 	return !isnull && TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+}
+
+/*
+ * Has this transaction moved the version of a row at this place to another partition?
+ * The partition may have been emptied or dropped since.
+ */
+bool
+rsv_row_has_left(Oid partition_id, ItemPointer place)
+{
+	Relation partition = try_relation_open(partition_id, AccessShareLock);
+	TupleTableSlot *slot;
+	bool left = false;
+
+	if (partition == NULL)
+		return false;
+	slot = table_slot_create(partition, NULL);
+	if (ItemPointerGetBlockNumber(place) < RelationGetNumberOfBlocks(partition) &&
+		table_tuple_fetch_row_version(partition, place, SnapshotAny, slot))
+	{
+		HeapTuple row = ExecFetchSlotHeapTuple(slot, false, NULL);
+
+		left = HeapTupleHeaderIndicatesMovedPartitions(row->t_data) &&
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(row->t_data));
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(partition, NoLock);
+	return left;
 }
 
 /* How well an index serves, 0: not at all. */

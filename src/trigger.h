@@ -100,7 +100,7 @@ extern text *rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTup
 extern void rsv_holder_require_key(Relation relation, const RsvHolder *holder,
 								   const char *function);
 extern bool rsv_holder_same(const text *a, const text *b);
-extern void rsv_holder_moves_out(Relation relation, int32 number, const text *name);
+extern void rsv_holder_moves_out(Relation relation, HeapTuple row, int32 number, const text *name);
 extern bool rsv_holder_moves_in(Relation relation, int32 number, const text *name);
 
 /* row.c: rows of the application's tables */
@@ -111,6 +111,7 @@ extern bool rsv_row_search(Relation relation, Oid index_id, HeapTuple like, Attr
 						   Snapshot as_of, RsvRowTest test, void *argument);
 extern bool rsv_row_visit(Relation relation, Snapshot as_of, RsvRowTest test, void *argument);
 extern bool rsv_row_is_ours(TupleTableSlot *slot);
+extern bool rsv_row_has_left(Oid partition_id, ItemPointer place);
 
 /* numbering.c: rows that get numbers */
 extern text *rsv_numbering_pool_named(const Trigger *trigger);
