@@ -33,6 +33,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -57,9 +58,10 @@ typedef struct Pending
 	SubTransactionId returned_in; /* InvalidSubTransactionId: not returned */
 	uint64 statement;
 	Oid relation_id;
-	Oid index_id;
+	RsvTrail trail;
 	RsvColumn column;
-	HeapTuple row; /* as the executor got it */
+	RsvColumn pool; /* 0: the trigger names the pool */
+	HeapTuple row;  /* as the executor got it */
 	int32 pool_id;
 	int32 number;
 	pg_uuid_t claim_id;
@@ -73,17 +75,22 @@ typedef struct Sought
 	const Pending *pending;
 	TupleDesc columns;
 	Datum number;
+	text *pool_name; /* NULL: that of all rows */
 } Sought;
 
 static Statement *statements = NULL;
 static Pending *pendings = NULL; /* the latest first */
 
+static bool others_follow(Relation relation, const Trigger *trigger, int16 event);
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
 static void settle(uint64 statement, bool all);
 static bool decide(Pending *pending, SubTransactionId current, bool all);
 static bool has_arrived(const Pending *pending);
+static bool still_of_type(TupleDesc columns, const RsvColumn *column);
 static bool is_the_row(TupleTableSlot *slot, void *argument);
+static bool is_of_pool(TupleTableSlot *slot, const Sought *sought);
+static bool has_claim(const text *pool_name, int32 number);
 static void forget(Pending **link);
 static void transaction_ends(XactEvent event, void *argument);
 static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
@@ -94,6 +101,38 @@ rsv_arrival_init(void)
 {
 	RegisterXactCallback(transaction_ends, NULL);
 	RegisterSubXactCallback(subtransaction_ends, NULL);
+}
+
+/* Learns how this trigger's rows are found again. */
+void
+rsv_arrival_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering)
+{
+	AttrNumber column = numbering->number.column.number;
+
+	numbering->inserted.others_follow = others_follow(relation, trigger, TRIGGER_TYPE_INSERT);
+	numbering->inserted.index_id =
+		rsv_row_index(relation, column, numbering->inserted.others_follow);
+	numbering->updated.others_follow = others_follow(relation, trigger, TRIGGER_TYPE_UPDATE);
+	numbering->updated.index_id = rsv_row_index(relation, column, numbering->updated.others_follow);
+}
+
+/* Do other triggers see an inserted or updated row after us, and perhaps change it? */
+static bool
+others_follow(Relation relation, const Trigger *trigger, int16 event)
+{
+	bool after_us = false;
+
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	{
+		const Trigger *other = &relation->trigdesc->triggers[i];
+
+		if (other->tgoid == trigger->tgoid)
+			after_us = true;
+		else if (after_us &&
+				 TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, event))
+			return true;
+	}
+	return false;
 }
 
 /* Tells the statement that fires a trigger from every other one. */
@@ -145,7 +184,7 @@ rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
  * rename: the claim names another row so far.
  */
 void
-rsv_arrival_expect(uint64 statement, Relation relation, const RsvColumn *column, Oid index_id,
+rsv_arrival_expect(uint64 statement, const TriggerData *data, const RsvNumbering *numbering,
 				   HeapTuple row, const RsvClaim *claim, bool rename)
 {
 	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
@@ -154,9 +193,11 @@ rsv_arrival_expect(uint64 statement, Relation relation, const RsvColumn *column,
 	pending->given_in = GetCurrentSubTransactionId();
 	pending->returned_in = InvalidSubTransactionId;
 	pending->statement = statement;
-	pending->relation_id = RelationGetRelid(relation);
-	pending->index_id = index_id;
-	pending->column = *column;
+	pending->relation_id = RelationGetRelid(data->tg_relation);
+	pending->trail =
+		TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? numbering->updated : numbering->inserted;
+	pending->column = numbering->number.column;
+	pending->pool = numbering->pool;
 	pending->row = heap_copytuple(row);
 	pending->pool_id = claim->pool_id;
 	pending->number = claim->number;
@@ -261,11 +302,15 @@ has_arrived(const Pending *pending)
 	if (relation == NULL)
 		return false;
 	sought.columns = RelationGetDescr(relation);
-	if (TupleDescAttr(sought.columns, pending->column.number - 1)->atttypid == pending->column.type)
+	if (still_of_type(sought.columns, &pending->column) &&
+		(pending->pool.number == 0 || still_of_type(sought.columns, &pending->pool)))
 	{
 		List *indexes = RelationGetIndexList(relation);
-		Oid index_id = list_member_oid(indexes, pending->index_id) ? pending->index_id : InvalidOid;
+		Oid index_id = list_member_oid(indexes, pending->trail.index_id) ? pending->trail.index_id
+																		 : InvalidOid;
 
+		if (pending->pool.number != 0)
+			sought.pool_name = rsv_column_text(&pending->pool, sought.columns, pending->row);
 		sought.number = heap_getattr(pending->row, pending->column.number, sought.columns, &isnull);
 		Assert(!isnull);
 		found = rsv_row_search(relation, index_id, pending->row, pending->column.number,
@@ -274,6 +319,12 @@ has_arrived(const Pending *pending)
 	}
 	table_close(relation, NoLock);
 	return found;
+}
+
+static bool
+still_of_type(TupleDesc columns, const RsvColumn *column)
+{
+	return TupleDescAttr(columns, column->number - 1)->atttypid == column->type;
 }
 
 static bool
@@ -286,7 +337,44 @@ is_the_row(TupleTableSlot *slot, void *argument)
 	if (!rsv_row_is_ours(slot))
 		return false;
 	number = slot_getattr(slot, sought->pending->column.number, &isnull);
-	return !isnull && rsv_column_same(&sought->pending->column, number, sought->number);
+	return !isnull && rsv_column_same(&sought->pending->column, number, sought->number) &&
+		(sought->pool_name == NULL || is_of_pool(slot, sought));
+}
+
+/*
+ * Is the number in this row of our pool? A later trigger may have written another
+ * pool into the row; then it is no row of that pool, and has no claim there.
+ */
+static bool
+is_of_pool(TupleTableSlot *slot, const Sought *sought)
+{
+	const Pending *pending = sought->pending;
+	HeapTuple row = ExecCopySlotHeapTuple(slot);
+	text *pool_name = rsv_column_text(&pending->pool, sought->columns, row);
+
+	if (pool_name != NULL && rsv_holder_same(pool_name, sought->pool_name))
+		return true;
+	return pending->trail.others_follow &&
+		(pool_name == NULL || !has_claim(pool_name, pending->number));
+}
+
+/* Could a row of that pool have this number by its own right? */
+static bool
+has_claim(const text *pool_name, int32 number)
+{
+	RsvPool pool;
+	RsvClaim claim;
+	Snapshot as_of;
+	bool found;
+
+	if (!rsv_pool_lookup(pool_name, &pool) || pool.counted)
+		return false;
+	if (pool.open)
+		return true;
+	as_of = rsv_store_now();
+	found = rsv_supply_live_claim(&pool, number, as_of, &claim);
+	rsv_store_forget(as_of);
+	return found;
 }
 
 static void

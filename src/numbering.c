@@ -51,7 +51,6 @@ typedef struct Row
 } Row;
 
 static void *learn(Relation relation, const Trigger *trigger);
-static bool others_follow(Relation relation, const Trigger *trigger);
 static HeapTuple insert(Row *row);
 static HeapTuple update(Row *row);
 static void erase(Row *row);
@@ -131,29 +130,8 @@ learn(Relation relation, const Trigger *trigger)
 	if (numbering->has_flag)
 		rsv_column_find(relation, trigger->tgargs[2], RSV_COLUMN_FLAG, true, &numbering->flag);
 	rsv_holder_learn(relation, &numbering->holder);
-	numbering->index_id =
-		rsv_row_index(relation, numbering->number.column.number, others_follow(relation, trigger));
+	rsv_arrival_learn(relation, trigger, numbering);
 	return numbering;
-}
-
-/* Do other triggers see an inserted row after us, and perhaps change it? */
-static bool
-others_follow(Relation relation, const Trigger *trigger)
-{
-	bool after_us = false;
-
-	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
-	{
-		const Trigger *other = &relation->trigdesc->triggers[i];
-
-		if (other->tgoid == trigger->tgoid)
-			after_us = true;
-		else if (after_us &&
-				 TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE,
-									  TRIGGER_TYPE_INSERT))
-			return true;
-	}
-	return false;
 }
 
 static HeapTuple
@@ -404,8 +382,8 @@ finish(Row *row)
 	row->tuple = heap_modify_tuple_by_cols(row->tuple, row->columns, numbering->has_flag ? 2 : 1,
 										   columns, values, nulls);
 	if (row->has_claim)
-		rsv_arrival_expect(row->statement, row->data->tg_relation, &numbering->number.column,
-						   numbering->index_id, row->tuple, &row->claim, row->rename);
+		rsv_arrival_expect(row->statement, row->data, numbering, row->tuple, &row->claim,
+						   row->rename);
 	return row->tuple;
 }
 

@@ -54,6 +54,13 @@ typedef struct RsvHolder
 	AttrNumber keys[INDEX_MAX_KEYS];
 } RsvHolder;
 
+/* How a row is found that a BEFORE trigger has handed on. */
+typedef struct RsvTrail
+{
+	bool others_follow; /* other triggers, which may change or drop it */
+	Oid index_id;       /* InvalidOid: no index serves */
+} RsvTrail;
+
 /* What a trigger assign_number does to its table. */
 typedef struct RsvNumbering
 {
@@ -63,7 +70,8 @@ typedef struct RsvNumbering
 	bool has_flag;
 	RsvColumn flag;
 	RsvHolder holder;
-	Oid index_id; /* by which a row is found again */
+	RsvTrail inserted;
+	RsvTrail updated;
 } RsvNumbering;
 
 typedef void (*RsvTriggerVisitor)(Relation relation, const Trigger *trigger, void *argument);
@@ -123,10 +131,12 @@ extern void rsv_basket_settle(void);
 extern void rsv_basket_give_back(int32 pool_id, const text *holder, int64 quantity);
 
 /* arrival.c: numbers whose row may never arrive */
+extern void rsv_arrival_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering);
 extern uint64 rsv_arrival_statement(FmgrInfo *function);
 extern void rsv_arrival_settle(uint64 statement);
-extern void rsv_arrival_expect(uint64 statement, Relation relation, const RsvColumn *column,
-							   Oid index_id, HeapTuple row, const RsvClaim *claim, bool rename);
+extern void rsv_arrival_expect(uint64 statement, const TriggerData *data,
+							   const RsvNumbering *numbering, HeapTuple row, const RsvClaim *claim,
+							   bool rename);
 extern bool rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim);
 
 #endif /* RESERVATION_TRIGGER_H */

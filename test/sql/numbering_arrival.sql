@@ -143,5 +143,16 @@ INSERT INTO visitor (id, email) VALUES (7000, 'ann') ON CONFLICT (id) DO NOTHING
 COMMIT;
 SELECT * FROM left_over;
 SELECT * FROM reservation.verify();
+
+-- the owner changes the number, and a trigger that comes after the key
+SELECT status FROM reservation.create_pool('changed', 5);
+CREATE TABLE changer (id integer PRIMARY KEY, number integer);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON changer FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('changed', 'number');
+CREATE FUNCTION rekey() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := NEW.id + 1000; RETURN NEW; END $$;
+CREATE TRIGGER "zz rekey" BEFORE UPDATE ON changer FOR EACH ROW EXECUTE FUNCTION rekey();
+INSERT INTO changer VALUES (1) RETURNING id, number;
+UPDATE changer SET number = 4 RETURNING id, number;
+SELECT * FROM reservation.verify();
 DROP VIEW left_over;
-DROP TABLE visitor;
+DROP TABLE visitor, changer;
+DROP FUNCTION rekey;
