@@ -58,6 +58,7 @@ typedef struct Pending
 	SubTransactionId returned_in; /* InvalidSubTransactionId: not returned */
 	uint64 statement;
 	Oid relation_id;
+	Oid file_id; /* pg_class.relfilenode: changes when the table is written anew */
 	RsvTrail trail;
 	RsvColumn column;
 	RsvColumn pool; /* 0: the trigger names the pool */
@@ -194,6 +195,7 @@ rsv_arrival_expect(uint64 statement, const TriggerData *data, const RsvNumbering
 	pending->returned_in = InvalidSubTransactionId;
 	pending->statement = statement;
 	pending->relation_id = RelationGetRelid(data->tg_relation);
+	pending->file_id = data->tg_relation->rd_rel->relfilenode;
 	pending->trail =
 		TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? numbering->updated : numbering->inserted;
 	pending->column = numbering->number.column;
@@ -288,8 +290,9 @@ settle(uint64 statement, bool all)
 
 /*
  * Has this transaction written the row, whatever became of it since? A table
- * that it has dropped has no rows; of one that it has altered so that we cannot
- * tell, the number is kept.
+ * that it has dropped has no rows. Of one that it has altered so that we cannot
+ * tell, the number is kept: once written anew, its rows may have another form than
+ * the one that we remember.
  */
 static bool
 has_arrived(const Pending *pending)
@@ -302,7 +305,8 @@ has_arrived(const Pending *pending)
 	if (relation == NULL)
 		return false;
 	sought.columns = RelationGetDescr(relation);
-	if (still_of_type(sought.columns, &pending->column) &&
+	if (relation->rd_rel->relfilenode == pending->file_id &&
+		still_of_type(sought.columns, &pending->column) &&
 		(pending->pool.number == 0 || still_of_type(sought.columns, &pending->pool)))
 	{
 		List *indexes = RelationGetIndexList(relation);

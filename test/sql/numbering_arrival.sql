@@ -153,6 +153,23 @@ CREATE TRIGGER "zz rekey" BEFORE UPDATE ON changer FOR EACH ROW EXECUTE FUNCTION
 INSERT INTO changer VALUES (1) RETURNING id, number;
 UPDATE changer SET number = 4 RETURNING id, number;
 SELECT * FROM reservation.verify();
+DROP FUNCTION rekey CASCADE;
+
+-- its own transaction alters another column, so that the row is no more as it was handed on
+CREATE TABLE altered (id integer PRIMARY KEY, flag smallint DEFAULT 1, number integer, code text);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON altered FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('changed', 'number');
+BEGIN;
+INSERT INTO altered VALUES (1) RETURNING number;
+ALTER TABLE altered ALTER COLUMN flag TYPE bigint;
+COMMIT;
+CREATE TRIGGER number_too BEFORE INSERT OR UPDATE ON altered FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('arrival', 'code:A-0000');
+SELECT status FROM reservation.add_units('arrival', 3);
+BEGIN;
+INSERT INTO altered VALUES (2) RETURNING number, code;
+ALTER TABLE altered ALTER COLUMN id TYPE bigint, ALTER COLUMN flag TYPE smallint;
+COMMIT;
+SELECT * FROM altered ORDER BY id;
+SELECT number, holder FROM reservation.claims WHERE holder ^@ 'public.altered' AND state = 'finalized' ORDER BY pool, number;
+SELECT * FROM reservation.verify();
 DROP VIEW left_over;
-DROP TABLE visitor, changer;
-DROP FUNCTION rekey;
+DROP TABLE visitor, changer, altered;
