@@ -181,6 +181,32 @@ rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
 }
 
 /*
+ * A row that this subtransaction gave this claim is handed on once more, because it
+ * has not arrived: it was dropped, or goes to another partition. False: it has, or it
+ * is of no concern to us.
+ */
+bool
+rsv_arrival_once_more(const pg_uuid_t *claim_id)
+{
+	SubTransactionId current = GetCurrentSubTransactionId();
+
+	for (Pending **link = &pendings; *link != NULL; link = &(*link)->next)
+	{
+		const Pending *pending = *link;
+		bool arrived;
+
+		if (pending->given_in != current || pending->returned_in != InvalidSubTransactionId ||
+			memcmp(&pending->claim_id, claim_id, sizeof(pg_uuid_t)) != 0)
+			continue;
+		arrived = !pending->spare && has_arrived(pending);
+		if (!arrived)
+			forget(link);
+		return !arrived;
+	}
+	return false;
+}
+
+/*
  * A row gets a number: the claim is to be given back unless the row arrives.
  * rename: the claim names another row so far.
  */

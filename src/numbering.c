@@ -329,7 +329,11 @@ adopt_sold(Row *row, const RsvPool *pool)
 
 	if (live_claim(pool, row->number, &claim) && claim.state == RSV_FINALIZED &&
 		numbering->holder.nkeys > 0 && rsv_holder_same(claim.holder, holder))
+	{
+		row->claim = claim;
+		row->has_claim = rsv_arrival_once_more(&claim.claim_id);
 		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_RSV_PROTECTED_VALUE),
 			 errmsg("number %d of pool \"%s\" is taken", row->number, rsv_text_display(pool->name)),

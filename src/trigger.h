@@ -138,5 +138,6 @@ extern void rsv_arrival_expect(uint64 statement, const TriggerData *data,
 							   const RsvNumbering *numbering, HeapTuple row, const RsvClaim *claim,
 							   bool rename);
 extern bool rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim);
+extern bool rsv_arrival_once_more(const pg_uuid_t *claim_id);
 
 #endif /* RESERVATION_TRIGGER_H */

@@ -90,6 +90,23 @@ SELECT tableoid::regclass, * FROM wanderer ORDER BY number;
 SELECT * FROM mismatch;
 SELECT * FROM reservation.verify();
 
+-- the owner gives rows other numbers as they move
+UPDATE wanderer SET area = CASE area WHEN 'north' THEN 'south' ELSE 'north' END, number = id + 10 WHERE id IN (5, 6, 7) RETURNING tableoid::regclass, id, number;
+BEGIN;
+SAVEPOINT s;
+UPDATE wanderer SET area = 'west', number = 18 WHERE id = 8;
+ROLLBACK TO s;
+UPDATE wanderer SET area = 'east', number = 19 WHERE id = 8;
+INSERT INTO wanderer VALUES (90, 'north', 20), (90, 'north', 20) ON CONFLICT DO NOTHING;
+COMMIT;
+SELECT number, holder FROM reservation.claims WHERE pool = 'moved' AND state = 'finalized' AND number > 8 ORDER BY number;
+SELECT * FROM mismatch ORDER BY claimed;
+SELECT * FROM reservation.verify();
+-- what the rows had before stays sold
+SELECT count(*) FROM reservation.claims c, reservation.refund(c.claim_id) r WHERE pool = 'moved' AND state = 'finalized' AND number BETWEEN 4 AND 7;
+SELECT * FROM mismatch;
+SELECT * FROM reservation.verify();
+
 -- without a primary key over all partitions rows of two may have the same name, and without any all have
 CREATE TABLE stray (id integer, area text, number integer) PARTITION BY LIST (area);
 CREATE TABLE stray_north PARTITION OF stray (PRIMARY KEY (id)) FOR VALUES IN ('north');
@@ -100,7 +117,7 @@ SET ROLE rsv_mover;
 INSERT INTO stray VALUES (1, 'north') RETURNING number;
 BEGIN;
 UPDATE stray SET id = id;
-INSERT INTO stray VALUES (1, 'south', 10);
+INSERT INTO stray VALUES (1, 'south', 4);
 COMMIT;
 UPDATE stray SET area = 'south' RETURNING tableoid::regclass, number;
 RESET ROLE;
@@ -109,10 +126,10 @@ ALTER TABLE stray_rest DROP CONSTRAINT stray_rest_pkey;
 SET ROLE rsv_mover;
 INSERT INTO stray VALUES (2, 'south') RETURNING number;
 BEGIN;
-UPDATE stray SET id = id;
-INSERT INTO stray VALUES (3, 'north', 11);
+UPDATE stray SET id = id WHERE id = 2;
+INSERT INTO stray VALUES (3, 'north', 5);
 COMMIT;
-UPDATE stray SET area = 'north' WHERE number = 10 RETURNING tableoid::regclass, number;
+UPDATE stray SET area = 'north' WHERE number = 5 RETURNING tableoid::regclass, number;
 RESET ROLE;
 SELECT * FROM stray ORDER BY number;
 SELECT * FROM reservation.verify();

@@ -78,6 +78,30 @@ UPDATE fellow SET number = NULL WHERE id = 1;
 INSERT INTO fellow (id, number) VALUES (2, 10) ON CONFLICT DO NOTHING;
 ROLLBACK;
 
+-- a row that did not arrive, and then did
+CREATE TABLE latecomer (id integer PRIMARY KEY, number integer, email text UNIQUE);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON latecomer FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('supplied late', 'number');
+RESET ROLE;
+SELECT status FROM reservation.create_pool('supplied late', 9);
+SET ROLE rsv_club;
+INSERT INTO latecomer (id, email) VALUES (1, 'ann'), (2, 'bob') RETURNING number;
+BEGIN;
+INSERT INTO latecomer VALUES (5, 5, 'ann'), (5, 5, 'eve') ON CONFLICT DO NOTHING RETURNING *;
+INSERT INTO latecomer VALUES (6, 6, 'ann') ON CONFLICT DO NOTHING RETURNING *;
+INSERT INTO latecomer VALUES (6, 6, 'fay') ON CONFLICT DO NOTHING RETURNING *;
+INSERT INTO latecomer VALUES (7, 7, 'ann') ON CONFLICT DO NOTHING RETURNING *;
+SAVEPOINT s;
+INSERT INTO latecomer VALUES (7, 7, 'gil') RETURNING *;
+ROLLBACK TO s;
+INSERT INTO latecomer VALUES (8, 8, 'ann') ON CONFLICT DO NOTHING RETURNING *;
+SAVEPOINT s;
+INSERT INTO latecomer VALUES (8, 8, 'hal') RETURNING *;
+COMMIT;
+RESET ROLE;
+SELECT number, holder FROM reservation.claims WHERE pool = 'supplied late' AND state = 'finalized' ORDER BY number;
+SELECT * FROM reservation.verify();
+SET ROLE rsv_club;
+
 -- without a primary key no row is known again
 CREATE TABLE keyless (number integer, name text);
 CREATE TRIGGER number BEFORE INSERT OR UPDATE ON keyless FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('supplied open 2', 'number');
@@ -98,6 +122,6 @@ RESET ROLE;
 SELECT * FROM reservation.verify();
 DROP TABLE keyless, saved;
 DROP FUNCTION import;
-DROP TABLE fellow;
+DROP TABLE fellow, latecomer;
 DROP OWNED BY rsv_club;
 DROP ROLE rsv_guest, rsv_officer, rsv_club;
