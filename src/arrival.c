@@ -35,6 +35,7 @@
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -62,7 +63,8 @@ typedef struct Pending
 	RsvTrail trail;
 	RsvColumn column;
 	RsvColumn pool; /* 0: the trigger names the pool */
-	HeapTuple row;  /* as the executor got it */
+	RsvHolder key;
+	HeapTuple row; /* as the executor got it */
 	int32 pool_id;
 	int32 number;
 	pg_uuid_t claim_id;
@@ -90,6 +92,7 @@ static bool decide(Pending *pending, SubTransactionId current, bool all);
 static bool has_arrived(const Pending *pending);
 static bool still_of_type(TupleDesc columns, const RsvColumn *column);
 static bool is_the_row(TupleTableSlot *slot, void *argument);
+static bool has_key(TupleTableSlot *slot, const Sought *sought);
 static bool is_of_pool(TupleTableSlot *slot, const Sought *sought);
 static bool has_claim(const text *pool_name, int32 number);
 static void forget(Pending **link);
@@ -226,6 +229,7 @@ rsv_arrival_expect(uint64 statement, const TriggerData *data, const RsvNumbering
 		TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? numbering->updated : numbering->inserted;
 	pending->column = numbering->number.column;
 	pending->pool = numbering->pool;
+	pending->key = numbering->holder;
 	pending->row = heap_copytuple(row);
 	pending->pool_id = claim->pool_id;
 	pending->number = claim->number;
@@ -368,7 +372,32 @@ is_the_row(TupleTableSlot *slot, void *argument)
 		return false;
 	number = slot_getattr(slot, sought->pending->column.number, &isnull);
 	return !isnull && rsv_column_same(&sought->pending->column, number, sought->number) &&
+		(sought->pending->trail.others_follow || has_key(slot, sought)) &&
 		(sought->pool_name == NULL || is_of_pool(slot, sought));
+}
+
+/*
+ * Is this the key that the row had when it was handed on? Another row may have had
+ * the number before, and have been deleted and given it back.
+ */
+static bool
+has_key(TupleTableSlot *slot, const Sought *sought)
+{
+	const Pending *pending = sought->pending;
+
+	for (int i = 0; i < pending->key.nkeys; i++)
+	{
+		AttrNumber column = pending->key.keys[i];
+		Form_pg_attribute attribute = TupleDescAttr(sought->columns, column - 1);
+		bool nulls[2];
+		Datum ours = heap_getattr(pending->row, column, sought->columns, &nulls[0]);
+		Datum theirs = slot_getattr(slot, column, &nulls[1]);
+
+		if (nulls[0] || nulls[1] ||
+			!datum_image_eq(ours, theirs, attribute->attbyval, attribute->attlen))
+			return false;
+	}
+	return true;
 }
 
 /*

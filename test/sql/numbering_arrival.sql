@@ -171,5 +171,19 @@ COMMIT;
 SELECT * FROM altered ORDER BY id;
 SELECT number, holder FROM reservation.claims WHERE holder ^@ 'public.altered' AND state = 'finalized' ORDER BY pool, number;
 SELECT * FROM reservation.verify();
+
+-- a row that is deleted and gives its number back does not stand for the next that gets it
+CREATE TABLE mayfly (id integer PRIMARY KEY, email text, number integer, UNIQUE (email), UNIQUE (number));
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON mayfly FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('arrival', 'number');
+CREATE TRIGGER give_back AFTER DELETE ON mayfly FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('arrival', 'number');
+INSERT INTO mayfly VALUES (1, 'ann');
+BEGIN;
+INSERT INTO mayfly VALUES (2, 'bob');
+DELETE FROM mayfly WHERE id = 2;
+INSERT INTO mayfly VALUES (3, 'ann') ON CONFLICT DO NOTHING;
+COMMIT;
+SELECT number, holder FROM reservation.claims WHERE holder ^@ 'public.mayfly' AND state = 'finalized' ORDER BY number;
+SELECT id, number FROM mayfly;
+SELECT * FROM reservation.verify();
 DROP VIEW left_over;
-DROP TABLE visitor, changer, altered;
+DROP TABLE visitor, changer, altered, mayfly;
