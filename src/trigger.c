@@ -46,7 +46,7 @@ typedef struct Known
 	Oid relation_id;
 	bool stale;
 	MemoryContext context;
-	void *definition; /* what the trigger's room made of it */
+	void *definition; /* what the trigger's room made of it; NULL: it could not */
 } Known;
 
 static const RsvTriggerRule *const rules[] = {
@@ -98,11 +98,14 @@ rsv_trigger_begin(FunctionCallInfo fcinfo, const RsvTriggerRule *rule)
 	if (!found)
 	{
 		known->context = NULL;
+		known->definition = NULL;
 		known->stale = true;
 	}
-	if (!known->stale && known->relation_id == RelationGetRelid(data->tg_relation))
+	if (!known->stale && known->definition != NULL &&
+		known->relation_id == RelationGetRelid(data->tg_relation))
 		return known->definition;
 
+	known->definition = NULL; /* until it is learned: learning may fail */
 	if (known->context != NULL)
 		MemoryContextDelete(known->context);
 	known->context = NULL;

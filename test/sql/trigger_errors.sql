@@ -110,5 +110,23 @@ ALTER TABLE thing ALTER COLUMN version TYPE smallint USING version::smallint;
 UPDATE thing SET name = 'x' WHERE id = 1 RETURNING version;
 SELECT number, holder, state FROM reservation.claims WHERE pool = 'founders' ORDER BY number;
 
+-- a session that was refused once is refused again, by name: whether it had known the definition or not
+CREATE OR REPLACE TRIGGER t BEFORE INSERT OR UPDATE ON thing FOR EACH ROW
+EXECUTE FUNCTION reservation.assign_number('founders', 'number', 'flag');
+INSERT INTO thing (id) VALUES (3) RETURNING number, flag;
+ALTER TABLE thing RENAME COLUMN flag TO founder;
+INSERT INTO thing (id) VALUES (4);
+INSERT INTO thing (id) VALUES (4);
+\c -
+INSERT INTO thing (id) VALUES (4);
+INSERT INTO thing (id) VALUES (4);
+ALTER TABLE thing RENAME COLUMN founder TO flag;
+ALTER TABLE thing RENAME COLUMN number TO no;
+INSERT INTO thing (id) VALUES (4);
+INSERT INTO thing (id) VALUES (4);
+ALTER TABLE thing RENAME COLUMN no TO number;
+INSERT INTO thing (id) VALUES (4) RETURNING number, flag;
+SELECT number, holder, state FROM reservation.claims WHERE pool = 'founders' ORDER BY number;
+
 DROP TABLE thing;
 SELECT * FROM reservation.verify();
