@@ -160,18 +160,17 @@ rsv_holder_moves_in(Relation relation, int32 number, const text *name)
 	return true;
 }
 
+/*
+ * A partition that is being detached concurrently is one until that is done, which
+ * may take until somebody finalizes it. Asked for its ancestors, it has none.
+ */
 static Oid
 root_of(Relation relation)
 {
 	Oid root = RelationGetRelid(relation);
 
-	if (relation->rd_rel->relispartition)
-	{
-		List *ancestors = get_partition_ancestors(root);
-
-		root = llast_oid(ancestors);
-		list_free(ancestors);
-	}
+	for (bool below = relation->rd_rel->relispartition; below; below = get_rel_relispartition(root))
+		root = get_partition_parent(root, true);
 	return root;
 }
 
