@@ -7,8 +7,10 @@
  *		public.member				a table without a primary key
  *
  * The table is the topmost of its partitions, so a row keeps its name when it
- * moves to another. Dates and times are written in ISO 8601, in UTC: a name does
- * not depend on who writes it.
+ * moves to another. A name does not depend on who writes it: dates and times are
+ * written in ISO 8601, in UTC, and everything else as by the settings that a server
+ * has by default. A session that wrote it otherwise would not find the row's claim,
+ * and give nothing back.
  *
  * A row that an UPDATE moves to another partition is deleted here and inserted
  * there, number and all. The update trigger of the one leaves word for the
@@ -25,10 +27,15 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/bytea.h"
 #include "utils/datetime.h"
+#include "utils/float.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/pg_locale.h"
 #include "utils/rel.h"
 
 #include "reservation.h"
@@ -45,6 +52,9 @@ static struct
 } moving;
 
 static Oid root_of(Relation relation);
+static bool is_by_settings(Oid type);
+static void pin_settings(void);
+static void pin(const char *setting, const char *value);
 static void append_value(StringInfo name, Oid type, Datum value);
 static uint64 name_hash(const text *name);
 static void transaction_ends(XactEvent event, void *argument);
@@ -63,6 +73,7 @@ rsv_holder_learn(Relation relation, RsvHolder *holder)
 
 	holder->root_id = root_of(relation);
 	holder->nkeys = 0;
+	holder->by_settings = false;
 	list_free(RelationGetIndexList(relation)); /* finds the primary key */
 	if (!OidIsValid(relation->rd_pkindex))
 		return;
@@ -70,14 +81,16 @@ rsv_holder_learn(Relation relation, RsvHolder *holder)
 	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
 	{
 		AttrNumber column = index->rd_index->indkey.values[i];
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), column - 1);
 
 		/* a generated column has no value yet when a BEFORE trigger sees the row */
-		if (TupleDescAttr(RelationGetDescr(relation), column - 1)->attgenerated != '\0')
+		if (attribute->attgenerated != '\0')
 		{
 			holder->nkeys = 0;
 			break;
 		}
 		holder->keys[holder->nkeys++] = column;
+		holder->by_settings = holder->by_settings || is_by_settings(attribute->atttypid);
 	}
 	index_close(index, NoLock);
 }
@@ -87,9 +100,13 @@ text *
 rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row)
 {
 	TupleDesc columns = RelationGetDescr(relation);
+	bool pinned = holder->by_settings || quote_all_identifiers;
+	int level = pinned ? NewGUCNestLevel() : 0;
 	StringInfoData name;
 	text *result;
 
+	if (pinned)
+		pin_settings();
 	initStringInfo(&name);
 	appendStringInfoString(
 		&name,
@@ -106,6 +123,8 @@ rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row)
 		else
 			append_value(&name, TupleDescAttr(columns, holder->keys[i] - 1)->atttypid, value);
 	}
+	if (pinned)
+		AtEOXact_GUC(true, level);
 	result = cstring_to_text_with_len(name.data, name.len);
 	rsv_check_name(result, "the key of a numbered row, with the name of its table,");
 	return result;
@@ -172,6 +191,71 @@ root_of(Relation relation)
 	for (bool below = relation->rd_rel->relispartition; below; below = get_rel_relispartition(root))
 		root = get_partition_parent(root, true);
 	return root;
+}
+
+/* May values of this type be written in more than one way? Of unknown types: yes. */
+static bool
+is_by_settings(Oid type)
+{
+	Oid base = getBaseType(type);
+
+	switch (base)
+	{
+		case BOOLOID:
+		case CHAROID:
+		case NAMEOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case OIDOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case UUIDOID:
+		case INETOID:
+		case CIDROID:
+		case MACADDROID:
+		case TIMEOID:
+		case TIMETZOID:
+		case DATEOID: /* this and the next two: by append_value() */
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return false;
+		default:
+			return !type_is_enum(base);
+	}
+}
+
+/*
+ * Until the level ends: what a server has by default; where that depends on the
+ * machine, the plainest. The role's own schema is not in the search path.
+ */
+static void
+pin_settings(void)
+{
+	if (bytea_output != BYTEA_OUTPUT_HEX)
+		pin("bytea_output", "hex");
+	if (DateStyle != USE_ISO_DATES)
+		pin("datestyle", "ISO");
+	if (extra_float_digits < 1) /* from 1 on, as many digits as there are */
+		pin("extra_float_digits", "1");
+	if (IntervalStyle != INTSTYLE_POSTGRES)
+		pin("intervalstyle", "postgres");
+	if (quote_all_identifiers)
+		pin("quote_all_identifiers", "off");
+	if (strcmp(locale_monetary, "C") != 0)
+		pin("lc_monetary", "C");
+	pin("search_path", "public, pg_temp");
+	if (strcmp(pg_get_timezone_name(session_timezone), "UTC") != 0)
+		pin("timezone", "UTC");
+}
+
+static void
+pin(const char *setting, const char *value)
+{
+	(void) set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 }
 
 static void

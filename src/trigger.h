@@ -52,6 +52,7 @@ typedef struct RsvHolder
 	Oid root_id; /* the table, or the topmost of its partitions */
 	int nkeys;   /* columns of the primary key, 0: none that can be used */
 	AttrNumber keys[INDEX_MAX_KEYS];
+	bool by_settings; /* how they are written depends on the session's settings */
 } RsvHolder;
 
 /* How a row is found that a BEFORE trigger has handed on. */
