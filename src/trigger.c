@@ -106,8 +106,8 @@ rsv_trigger_begin(FunctionCallInfo fcinfo, const RsvTriggerRule *rule)
 		return known->definition;
 
 	known->definition = NULL; /* until it is learned: learning may fail */
-	if (known->context != NULL)
-		MemoryContextDelete(known->context);
+	if (known->context != NULL) /* a call of the same trigger, under way, may go by it */
+		MemoryContextSetParent(known->context, TopTransactionContext);
 	known->context = NULL;
 	known->stale = true;
 	known->relation_id = RelationGetRelid(data->tg_relation);
