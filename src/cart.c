@@ -10,7 +10,7 @@
  * stands behind it.
  *
  * Locks: those of one cart, or of two in the order of their places, to the end
- * of the transaction; before the row of any checkout.
+ * of the transaction; before the lock of a request and the row of any checkout.
  */
 #include "postgres.h"
 
@@ -190,6 +190,13 @@ void
 rsv_cart_lock(const text *cart)
 {
 	rsv_lock(RSV_LOCK_CART, 0, cart);
+}
+
+/* For whoever has done nothing to the cart. */
+void
+rsv_cart_unlock(const text *cart)
+{
+	rsv_unlock(RSV_LOCK_CART, 0, cart);
 }
 
 /*

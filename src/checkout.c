@@ -6,8 +6,10 @@
  * written in one transaction, all of them or none. Its request id is unique, and
  * the row is the stored answer: nothing in it that was answered ever changes.
  *
- * Locks: that of the request id, that of the cart, those of the holder in pools
- * with per_holder, then rows (hold.c).
+ * Locks: that of the cart, that of the request id, those of the holder in pools
+ * with per_holder, then rows (hold.c). The cart's comes first because whoever
+ * adds to a cart, merges it, or gives up its checkout, may check it out in the
+ * same transaction.
  */
 #include "postgres.h"
 
@@ -120,6 +122,9 @@ check_out(Purchase *purchase, RsvAnswer *answer)
 {
 	if (repeat_first(purchase, answer))
 		return;
+	/* who merges the cart must see its checkout, or we the merge */
+	if (purchase->cart != NULL)
+		rsv_cart_lock(purchase->cart);
 	rsv_request_lock(&purchase->request);
 	if (!repeat_first(purchase, answer))
 		hold_lines(purchase, answer);
@@ -153,11 +158,7 @@ hold_lines(Purchase *purchase, RsvAnswer *answer)
 	RsvCheckout checkout = {.state = RSV_CHECKOUT_OPEN};
 
 	if (from_cart)
-	{
-		/* who merges the cart must see its checkout, or we the merge */
-		rsv_cart_lock(purchase->cart);
 		lines = rsv_cart_read(purchase->cart);
-	}
 	if (lines == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -9,11 +9,11 @@
  * calls takes RSV_LOCKS of each. Two names that fall on one lock cost a wait,
  * never an answer.
  *
- * Lock order: a call takes the lock of its request, then that of a bucket of rate
- * limits, then that of the holder, all before any row of a unit or a claim, and
- * that of a pool's sequence last. Several locks of one space are taken in the
- * order of their places. A cart's lock comes before the row of a checkout. A
- * lock that is given up at once is the last of all.
+ * Lock order: a call takes the lock of a cart, then that of its request, that of a
+ * bucket of rate limits, the row of a checkout, and the lock of the holder, all
+ * before any row of a unit or a claim, and that of a pool's sequence last. Several
+ * locks of one space are taken in the order of their places. A lock that is given
+ * up at once is the last of all.
  */
 #include "postgres.h"
 

@@ -30,7 +30,6 @@ typedef struct Goods
 
 static const char *finalize(const pg_uuid_t *checkout_id, TimestampTz *now, RsvOrder *order,
 							bool *replayed);
-static void lock_checkout(const pg_uuid_t *checkout_id, RsvCheckout *checkout);
 static void read_goods(const RsvCheckout *checkout, Goods *goods);
 static char *goods_string(JsonbContainer *object, const char *key);
 static void lock_limits(const Goods *goods, const text *holder);
@@ -82,7 +81,7 @@ rsv_cancel_checkout(PG_FUNCTION_ARGS)
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_argument_required(fcinfo, 0, "checkout_id");
 	rsv_require_writable("cancel_checkout");
-	rsv_checkout_read(PG_GETARG_UUID_P(0), true, &checkout);
+	rsv_checkout_lock(PG_GETARG_UUID_P(0), &checkout);
 	if (checkout.state == RSV_CHECKOUT_FINALIZED)
 		status = "finalized";
 	else if (checkout.state == RSV_CHECKOUT_CANCELLED)
@@ -107,7 +106,7 @@ finalize(const pg_uuid_t *checkout_id, TimestampTz *now, RsvOrder *order, bool *
 	Goods goods;
 
 	memset(order, 0, sizeof(RsvOrder));
-	lock_checkout(checkout_id, &checkout);
+	rsv_checkout_lock(checkout_id, &checkout);
 	*replayed =
 		checkout.state == RSV_CHECKOUT_FINALIZED || checkout.state == RSV_CHECKOUT_REFUND_DUE;
 	if (checkout.state == RSV_CHECKOUT_CANCELLED)
@@ -147,21 +146,24 @@ finalize(const pg_uuid_t *checkout_id, TimestampTz *now, RsvOrder *order, bool *
 
 /*
  * Reads the checkout under the locks of its cart and of its row, in this order.
- * The cart may be merged into another before we have its lock.
+ * The cart may be merged into another before we have its lock: then that lock is
+ * given up, so that we wait for the other cart with nothing in hand.
  */
-static void
-lock_checkout(const pg_uuid_t *checkout_id, RsvCheckout *checkout)
+void
+rsv_checkout_lock(const pg_uuid_t *checkout_id, RsvCheckout *checkout)
 {
-	text *cart;
+	text *cart = NULL;
 
 	rsv_checkout_read(checkout_id, false, checkout);
-	do
+	while (!rsv_text_same(cart, checkout->cart))
 	{
-		cart = checkout->cart;
 		if (cart != NULL)
-			rsv_cart_lock(cart);
-		rsv_checkout_read(checkout_id, true, checkout);
-	} while (!rsv_text_same(cart, checkout->cart));
+			rsv_cart_unlock(cart);
+		cart = checkout->cart;
+		rsv_cart_lock(cart);
+		rsv_checkout_read(checkout_id, false, checkout);
+	}
+	rsv_checkout_read(checkout_id, true, checkout);
 }
 
 /* Which claims, of which pools? */

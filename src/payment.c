@@ -8,8 +8,8 @@
  * refunds_due until it is settled. Nothing is recorded that the provider has not
  * signed.
  *
- * Locks: the checkout's row; then a lock on a hash of the payment's key, only
- * while looking and inserting. Whoever finds a payment that an unfinished
+ * Locks: the cart's, the checkout's row; then a lock on a hash of the payment's
+ * key, only while looking and inserting. Whoever finds a payment that an unfinished
  * transaction is recording waits for that transaction.
  */
 #include "postgres.h"
@@ -193,7 +193,7 @@ record(RsvPayment *payment, bool *replayed)
 										VARSIZE_ANY_EXHDR(payment->provider));
 	RsvCheckout checkout;
 
-	rsv_checkout_read(&payment->checkout_id, true, &checkout);
+	rsv_checkout_lock(&payment->checkout_id, &checkout);
 	for (;;)
 	{
 		RsvInFlight in_flight = {0};
@@ -278,7 +278,7 @@ settle(const pg_uuid_t *checkout_id, text *reference, const text *provider, cons
 	int ndue = 0;
 
 	*replayed = false;
-	rsv_checkout_read(checkout_id, true, &checkout);
+	rsv_checkout_lock(checkout_id, &checkout);
 	foreach(cell, rsv_payment_list(checkout_id))
 	{
 		RsvPayment *payment = lfirst(cell);

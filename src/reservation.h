@@ -958,9 +958,13 @@ extern void rsv_payment_update(RsvPayment *payment);
 extern bool rsv_order_find(const pg_uuid_t *checkout_id, RsvOrder *order);
 extern void rsv_order_make(const RsvCheckout *checkout, TimestampTz now, RsvOrder *order);
 
+/* order.c: how a checkout ends */
+extern void rsv_checkout_lock(const pg_uuid_t *checkout_id, RsvCheckout *checkout);
+
 /* cart.c: what somebody is going to buy */
 extern Jsonb *rsv_cart_read(const text *cart);
 extern void rsv_cart_lock(const text *cart);
+extern void rsv_cart_unlock(const text *cart);
 extern void rsv_cart_sold(const text *cart, Jsonb *lines);
 
 /* signature.c: did the provider sign this? */

@@ -118,7 +118,10 @@ rsv_checkout_find(const text *request_id, RsvCheckout *checkout)
 	return found;
 }
 
-/* Reads a checkout, and takes the lock of its row if asked to; RS002 if there is none. */
+/*
+ * Reads a checkout; RS002 if there is none. The lock of its row is for
+ * rsv_checkout_lock alone, which takes that of the cart first.
+ */
 void
 rsv_checkout_read(const pg_uuid_t *checkout_id, bool lock, RsvCheckout *checkout)
 {
