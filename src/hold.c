@@ -121,6 +121,7 @@ hold_item(RsvHold *hold, RsvItem *item)
 	List *holds;
 
 	item->undecided = false;
+	item->had = 0;
 	item->available = -1;
 	item->reason = rsv_pool_closed(pool, hold->now);
 	if (item->reason == NULL && item->limit_busy)
@@ -153,13 +154,14 @@ take_numbered(RsvHold *hold, RsvItem *item)
 		.request_id = hold->request_id,
 	};
 
-	for (int32 i = 0; i < item->named; i++)
+	for (; item->had < item->named; item->had++)
 	{
-		RsvSupply supply = rsv_pass_take_unit(&item->pool, item->numbers[i], &hold->now, hold->now);
+		int32 number = item->numbers[item->had];
+		RsvSupply supply = rsv_pass_take_unit(&item->pool, number, &hold->now, hold->now);
 
 		if (supply != RSV_TAKEN)
 			return short_of(item, supply, "taken", -1);
-		numbers[i] = item->numbers[i];
+		numbers[item->had] = number;
 	}
 	if (rest > 0)
 	{
@@ -219,33 +221,27 @@ short_of(RsvItem *item, RsvSupply supply, const char *reason, int64 available)
 }
 
 /*
- * Waits until what is missing of one item is decided. What it gets on the way is
- * given back: the answer is that of the next attempt at all items.
+ * Waits until what is missing of one item is decided. What it gets is given back:
+ * the answer is that of the next attempt at all items. It asks only for what the
+ * last one failed at: one unit, or, if that had all that are named, as many as the
+ * item has in all. Either has nothing in hand while it waits; asking for one thing
+ * after the other would have the first.
  */
 static bool
 probe_item(void *argument)
 {
 	Probe *probe = argument;
 	const RsvItem *item = probe->item;
-	int32 rest = (int32) item->quantity - item->named;
-	int32 *numbers;
 	int64 available;
 
 	if (item->pool.counted)
-	{
 		(void) rsv_draw(&item->pool, item->quantity, RSV_DRAW_CLAIM, &probe->now, probe->deadline,
 						&available);
-		return false;
-	}
-	for (int32 i = 0; i < item->named; i++)
-	{
-		if (rsv_supply_take_unit(&item->pool, item->numbers[i], &probe->now, probe->deadline) !=
-			RSV_TAKEN)
-			return false;
-	}
-	numbers = palloc(sizeof(int32) * Max(rest, 1));
-	if (rest > 0)
-		(void) rsv_supply_take(&item->pool, rest, &probe->now, probe->deadline, numbers, &available,
-							   false);
+	else if (item->had < item->named)
+		(void) rsv_supply_take_unit(&item->pool, item->numbers[item->had], &probe->now,
+									probe->deadline);
+	else
+		(void) rsv_supply_take(&item->pool, (int32) item->quantity, &probe->now, probe->deadline,
+							   palloc(sizeof(int32) * item->quantity), &available, false);
 	return false;
 }

@@ -151,6 +151,7 @@ typedef struct RsvItem
 	int64 quantity;     /* in all */
 	int32 *numbers;     /* units asked for by number, ascending */
 	int32 named;        /* how many of those */
+	int32 had;          /* how many of those the last attempt got */
 	const char *reason; /* why the checkout cannot have it, NULL if it can */
 	bool undecided;     /* other transactions hold what is left */
 	bool limit_busy;    /* nor could the holder's lock be had in time */
