@@ -45,8 +45,6 @@ rsv_hold_items(RsvHold *hold)
 {
 	lock_limits(hold);
 	hold->now = GetCurrentTimestamp();
-	for (int i = 0; i < hold->nitems; i++)
-		(void) rsv_line_look(&hold->items[i].pool, hold->now);
 	for (;;)
 	{
 		Probe probe = {.deadline = hold->deadline};
@@ -65,6 +63,8 @@ rsv_hold_items(RsvHold *hold)
 	{
 		RsvItem *item = &hold->items[i];
 
+		/* what the attempts dealt out to those who wait was undone with them */
+		(void) rsv_line_look(&item->pool, hold->now);
 		if (item->reason == NULL || item->available >= 0 || item->pool.open)
 			continue;
 		item->available = rsv_pass_count(&item->pool, hold->now);
