@@ -135,11 +135,9 @@ rsv_basket_give_back(int32 pool_id, const text *holder, int64 quantity)
 	foreach(cell, claims)
 	{
 		const RsvClaim *claim = lfirst(cell);
-		int64 part = Min(claim->quantity - claim->refunded, quantity);
 
-		if (part > 0)
-			rsv_claim_give_back(&claim->claim_id, part);
-		quantity -= part;
+		if (quantity > 0)
+			quantity -= rsv_claim_give_back(&claim->claim_id, quantity);
 	}
 }
 

@@ -17,6 +17,7 @@
 
 static const char *refund(const pg_uuid_t *claim_id, int64 *quantity, TimestampTz now,
 						  const text *request_id, RsvClaim *claim, bool *replayed);
+static bool give_back(RsvClaim *claim, RsvEntry *entry);
 
 /*
  * refund(claim_id uuid, quantity bigint, request_id text)
@@ -83,14 +84,26 @@ rsv_claim_rename(const pg_uuid_t *claim_id, text *holder)
 	rsv_chronicle_rename(&claim);
 }
 
-/* For a trigger: refunds so much of a finalized claim, 0: the rest, if there is so much. */
-void
+/*
+ * For a trigger: refunds up to so much of what is left of a finalized claim, 0: all
+ * of it. Returns how much that was.
+ */
+int64
 rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity)
 {
+	RsvEntry entry = {.at = GetCurrentTimestamp(), .event = "refunded"};
 	RsvClaim claim;
-	bool replayed;
 
-	(void) refund(claim_id, &quantity, GetCurrentTimestamp(), NULL, &claim, &replayed);
+	do
+	{
+		rsv_settle_read(claim_id, &claim);
+		if (claim.state != RSV_FINALIZED)
+			return 0;
+		entry.quantity = claim.quantity - claim.refunded;
+		if (quantity > 0)
+			entry.quantity = Min(entry.quantity, quantity);
+	} while (!give_back(&claim, &entry));
+	return entry.quantity;
 }
 
 /*
@@ -102,7 +115,6 @@ refund(const pg_uuid_t *claim_id, int64 *quantity, TimestampTz now, const text *
 	   RsvClaim *claim, bool *replayed)
 {
 	RsvEntry entry = {.at = now, .event = "refunded", .request_id = request_id};
-	RsvState state;
 
 	do
 	{
@@ -119,11 +131,20 @@ refund(const pg_uuid_t *claim_id, int64 *quantity, TimestampTz now, const text *
 		if (claim->state != RSV_FINALIZED)
 			return "not_finalized";
 		entry.quantity = *quantity == 0 ? claim->quantity - claim->refunded : *quantity;
-		entry.change = entry.quantity;
-		claim->refunded += entry.quantity;
-		state = claim->refunded == claim->quantity ? RSV_REFUNDED : RSV_FINALIZED;
-	} while (!rsv_settle_change(claim, state, &entry));
+	} while (!give_back(claim, &entry));
 	*quantity = entry.quantity;
-	ForceSyncCommit();
 	return "refunded";
+}
+
+/* Gives back as much of a finalized claim as the entry says; false: read again. */
+static bool
+give_back(RsvClaim *claim, RsvEntry *entry)
+{
+	entry->change = entry->quantity;
+	claim->refunded += entry->quantity;
+	if (!rsv_settle_change(
+			claim, claim->refunded == claim->quantity ? RSV_REFUNDED : RSV_FINALIZED, entry))
+		return false;
+	ForceSyncCommit();
+	return true;
 }

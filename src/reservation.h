@@ -805,7 +805,7 @@ extern bool rsv_limit_look(RsvPool *pool);
 
 /* refund.c: finalized claims taken back */
 extern void rsv_claim_rename(const pg_uuid_t *claim_id, text *holder);
-extern void rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity);
+extern int64 rsv_claim_give_back(const pg_uuid_t *claim_id, int64 quantity);
 
 /* cell.c: meters of rate limits in shared memory */
 extern void rsv_cell_init(void);
