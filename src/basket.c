@@ -12,20 +12,29 @@
  * Invariant: when a statement has ended, each row has exactly what it wants, in
  * finalized claims whose holder names the row; or the statement has failed.
  *
- * A basket belongs to the executor state of its statement. What comes without
- * one (COPY, deferred triggers, an apply worker) is settled row by row.
+ * A basket belongs to the executor state of its statement, from whose start it is
+ * there. What comes without one (COPY, deferred triggers, an apply worker) is
+ * settled row by row.
+ *
+ * A trigger may change a row while the statement that wrote it is under way, and
+ * the statement of the trigger ends first: it cannot give back what has not been
+ * taken yet. That is owed to the statement that wrote the row, which takes so much
+ * less. Which one that is, the command says that the row carries: of the statements
+ * under way the innermost that began with it or before.
+ *
+ * What was put into a basket by a subtransaction that rolls back has not happened.
  *
  * Lock order: the pools of a statement by their ids; in each pool its slots.
  *
  * Memory: a basket lives in the context of its statement, whose end takes it
- * away, also after an error.
+ * away, also after an error. What is owed to no basket: TopTransactionContext.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "common/int.h"
 #include "executor/executor.h"
-#include "miscadmin.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
@@ -33,65 +42,73 @@
 #include "reservation.h"
 #include "trigger.h"
 
-/* What one row wants of one pool: more than zero; or gives back: less. */
-typedef struct Want
-{
-	int32 pool_id;
-	text *holder;
-	int64 quantity;
-} Want;
-
 typedef struct Basket
 {
 	struct Basket *next;
 	MemoryContext statement;
 	MemoryContextCallback ended;
-	List *wants;
+	int64 command; /* what the statement has written, it wrote as this command or a later one */
+	List *wants;   /* the latest last */
 } Basket;
 
 static Basket *baskets = NULL; /* the innermost statement first */
+static List *owed = NIL;       /* to what is under way and has no basket, the latest last */
+static ExecutorStart_hook_type next_executor_start = NULL;
 static ExecutorEnd_hook_type next_executor_end = NULL;
 
+static void executor_start(QueryDesc *query, int eflags);
 static void executor_end(QueryDesc *query);
+static bool in_executor(const FmgrInfo *function);
 static Basket *basket_of(MemoryContext statement);
+static Basket *basket_make(MemoryContext statement, int64 command);
 static void basket_gone(void *argument);
-static void settle(List *wants);
-static List *net(List *wants);
+static void put(List **wants, MemoryContext context, const RsvWant *want);
+static int64 written_by(HeapTuple row);
+static int trigger_depth(void);
+static void owe(const RsvWant *want, int64 before, bool missed);
+static void subtract_owed(RsvWant *want);
+static void subtract(RsvWant *want, RsvWant *debt);
+static void settle(List *wants, int64 before, int triggers);
+static List *net(List *wants, int64 before);
 static int compare_wants(const ListCell *a, const ListCell *b);
-static void take(List *wants, int first, int last);
-static void make_claims(const RsvPool *pool, List *wants, int first, int last, TimestampTz now);
-pg_noreturn static void refuse(const RsvPool *pool, int64 wanted, int64 available,
-							   const char *closed);
-pg_noreturn static void refuse_busy(const RsvPool *pool);
+static void forget(List **wants, SubTransactionId subtransaction);
+static void transaction_ends(XactEvent event, void *argument);
+static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
+								void *argument);
 
 void
 rsv_basket_init(void)
 {
+	next_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = executor_start;
 	next_executor_end = ExecutorEnd_hook;
 	ExecutorEnd_hook = executor_end;
+	RegisterXactCallback(transaction_ends, NULL);
+	RegisterSubXactCallback(subtransaction_ends, NULL);
 }
 
-/* A row wants so much, or gives so much back (less than zero), when its statement ends. */
+/*
+ * A row, in this version, wants so much, or gives so much back (less than zero), when
+ * its statement ends.
+ */
 void
-rsv_basket_add(FmgrInfo *function, int32 pool_id, const text *holder, int64 quantity)
+rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity, HeapTuple row)
 {
-	MemoryContext statement = function->fn_mcxt;
-	bool executor = strcmp(statement->name, "ExecutorState") == 0;
-	MemoryContext caller = MemoryContextSwitchTo(executor ? statement : CurrentMemoryContext);
-	Want *want = palloc(sizeof(Want));
+	RsvWant want = {
+		.pool_id = pool_id, .quantity = quantity, .written = written_by(row), .holder = holder};
 
-	want->pool_id = pool_id;
-	want->quantity = quantity;
-	want->holder = (text *) DatumGetPointer(datumCopy(PointerGetDatum(holder), false, -1));
-	if (executor)
+	if (quantity > 0 && owed != NIL)
+		subtract_owed(&want);
+	if (in_executor(function))
 	{
-		Basket *basket = basket_of(statement);
+		Basket *basket = basket_of(function->fn_mcxt);
 
-		basket->wants = lappend(basket->wants, want);
+		if (quantity > 0)
+			basket->command = Min(basket->command, want.written);
+		put(&basket->wants, basket->statement, &want);
 	}
-	MemoryContextSwitchTo(caller);
-	if (!executor)
-		settle(list_make1(want));
+	else
+		settle(list_make1(&want), PG_INT64_MAX, 1);
 }
 
 /* Settles what is in all baskets now: somebody is about to ask what rows have. */
@@ -103,42 +120,22 @@ rsv_basket_settle(void)
 		List *wants = basket->wants;
 
 		basket->wants = NIL;
-		settle(wants);
+		settle(wants, basket->command, 1);
 	}
 }
 
-/* Gives back up to so much of what a row has of a pool in finalized claims. */
-void
-rsv_basket_give_back(int32 pool_id, const text *holder, int64 quantity)
+/* Hook: what triggers do from now on, they may do to rows of this statement. */
+static void
+executor_start(QueryDesc *query, int eflags)
 {
-	RsvKey keys[] = {
-		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(holder)},
-		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
-	};
-	Snapshot as_of = rsv_store_now();
-	List *claims = NIL;
-	ListCell *cell;
-	RsvScan scan;
-
-	rsv_scan_begin(&scan, RSV_CLAIM_HOLDER, as_of, keys, lengthof(keys));
-	while (rsv_scan_next(&scan))
-	{
-		RsvClaim *claim = palloc(sizeof(RsvClaim));
-
-		rsv_claim_from_scan(&scan, claim);
-		if (!claim->numbered && claim->state == RSV_FINALIZED)
-			claims = lappend(claims, claim);
-	}
-	rsv_scan_end(&scan);
-	rsv_store_forget(as_of);
-
-	foreach(cell, claims)
-	{
-		const RsvClaim *claim = lfirst(cell);
-
-		if (quantity > 0)
-			quantity -= rsv_claim_give_back(&claim->claim_id, quantity);
-	}
+	if (next_executor_start != NULL)
+		next_executor_start(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+	/* the triggers of a foreign key's own statements are those of the statement around */
+	if ((query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE) &&
+		(eflags & (EXEC_FLAG_SKIP_TRIGGERS | EXEC_FLAG_EXPLAIN_ONLY)) == 0)
+		(void) basket_make(query->estate->es_query_cxt, query->estate->es_output_cid);
 }
 
 /* Hook: the triggers of the statement have all been fired. */
@@ -154,7 +151,8 @@ executor_end(QueryDesc *query)
 		if (basket->statement != statement)
 			continue;
 		basket->wants = NIL;
-		settle(wants);
+		if (wants != NIL)
+			settle(wants, basket->command, 0);
 		break;
 	}
 	if (next_executor_end != NULL)
@@ -163,18 +161,32 @@ executor_end(QueryDesc *query)
 		standard_ExecutorEnd(query);
 }
 
+/* Is the statement that fires this trigger one whose end we see? */
+static bool
+in_executor(const FmgrInfo *function)
+{
+	return strcmp(function->fn_mcxt->name, "ExecutorState") == 0;
+}
+
+/* The library may have been loaded when the statement had begun. */
 static Basket *
 basket_of(MemoryContext statement)
 {
-	Basket *basket;
-
-	for (basket = baskets; basket != NULL; basket = basket->next)
+	for (Basket *basket = baskets; basket != NULL; basket = basket->next)
 	{
 		if (basket->statement == statement)
 			return basket;
 	}
-	basket = MemoryContextAllocZero(statement, sizeof(Basket));
+	return basket_make(statement, PG_INT64_MAX);
+}
+
+static Basket *
+basket_make(MemoryContext statement, int64 command)
+{
+	Basket *basket = MemoryContextAllocZero(statement, sizeof(Basket));
+
 	basket->statement = statement;
+	basket->command = command;
 	basket->ended.func = basket_gone;
 	basket->ended.arg = basket;
 	MemoryContextRegisterResetCallback(statement, &basket->ended);
@@ -195,70 +207,158 @@ basket_gone(void *argument)
 		*link = (*link)->next;
 }
 
+/* Appends a copy. */
+static void
+put(List **wants, MemoryContext context, const RsvWant *want)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	RsvWant *copy = palloc(sizeof(RsvWant));
+
+	*copy = *want;
+	copy->holder =
+		(text *) DatumGetPointer(datumCopy(PointerGetDatum(want->holder), false, -1));
+	copy->subtransaction = GetCurrentSubTransactionId();
+	*wants = lappend(*wants, copy);
+	MemoryContextSwitchTo(caller);
+}
+
+static int64
+written_by(HeapTuple row)
+{
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)))
+		return RSV_LONG_AGO;
+	return HeapTupleHeaderGetCmin(row->t_data);
+}
+
+/* Of the triggers that are under way. */
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(OidFunctionCall0(F_PG_TRIGGER_DEPTH));
+}
+
 /*
- * What a row gives back is never more than it has: what was not taken does not
- * become stock.
+ * A row has not got what it should give back: perhaps the statement that has written
+ * it is still to take it, one that began before this command. In a trigger of what is
+ * no statement (COPY), or whose start we have missed, it is the row that takes less.
  */
 static void
-settle(List *wants)
+owe(const RsvWant *want, int64 before, bool missed)
+{
+	RsvWant debt = *want;
+	Basket *basket = baskets;
+
+	debt.owed = true;
+	if (want->quantity == 0 || want->written == RSV_LONG_AGO || want->written >= before)
+		return;
+	for (; basket != NULL && basket->command > want->written; basket = basket->next)
+		missed = missed && basket->command >= before;
+	if (basket != NULL)
+		put(&basket->wants, basket->statement, &debt);
+	else if (missed)
+		put(&owed, TopTransactionContext, &debt);
+}
+
+/* A row is written, by what has no basket so far, that has been changed already. */
+static void
+subtract_owed(RsvWant *want)
 {
 	ListCell *cell;
-	int last;
 
-	wants = net(wants);
-	foreach(cell, wants)
+	foreach(cell, owed)
 	{
-		const Want *want = lfirst(cell);
+		RsvWant *debt = lfirst(cell);
 
-		if (want->quantity < 0)
-			rsv_basket_give_back(want->pool_id, want->holder, -want->quantity);
-	}
-	for (int first = 0; first < list_length(wants); first = last)
-	{
-		int32 pool_id = ((Want *) list_nth(wants, first))->pool_id;
-
-		for (last = first; last < list_length(wants); last++)
-		{
-			if (((Want *) list_nth(wants, last))->pool_id != pool_id)
-				break;
-		}
-		take(wants, first, last);
+		if (debt->pool_id == want->pool_id && debt->written >= want->written &&
+			rsv_holder_same(debt->holder, want->holder))
+			subtract(want, debt);
 	}
 }
 
-/* In canonical order, each row and pool once. */
+/* The row takes so much less as is owed, and so much less is owed. */
+static void
+subtract(RsvWant *want, RsvWant *debt)
+{
+	int64 part = Min(debt->quantity, Max(want->quantity, 0));
+
+	debt->quantity -= part;
+	want->quantity -= part;
+}
+
+/*
+ * What a row gives back is never more than it has: what was not taken does not
+ * become stock. before: the command of the statement that ends; triggers: how many of
+ * those under way are its own.
+ */
+static void
+settle(List *wants, int64 before, int triggers)
+{
+	ListCell *cell;
+
+	wants = net(wants, before);
+	foreach(cell, wants)
+	{
+		RsvWant want = *(const RsvWant *) lfirst(cell);
+
+		if (want.quantity >= 0)
+			continue;
+		want.quantity = -want.quantity;
+		want.quantity -= rsv_want_give_back(&want);
+		if (want.quantity > 0 && want.written != RSV_LONG_AGO)
+			owe(&want, before, trigger_depth() > triggers);
+	}
+	rsv_want_take(wants);
+}
+
+/*
+ * In canonical order, each row and pool once. What a row gives back, it gives back of
+ * the oldest of its versions: what is between has been written and replaced here.
+ */
 static List *
-net(List *wants)
+net(List *wants, int64 before)
 {
 	List *sums = NIL;
-	Want *sum = NULL;
+	RsvWant *sum = NULL;
 	ListCell *cell;
 
 	list_sort(wants, compare_wants);
 	foreach(cell, wants)
 	{
-		Want *want = lfirst(cell);
+		RsvWant *want = lfirst(cell);
+		bool same = sum != NULL && sum->pool_id == want->pool_id &&
+			rsv_holder_same(sum->holder, want->holder);
 
-		if (sum == NULL || sum->pool_id != want->pool_id ||
-			!rsv_holder_same(sum->holder, want->holder))
+		if (want->owed)
+		{
+			if (same)
+				subtract(sum, want);
+			want->written = same ? sum->written : before - 1;
+			owe(want, before, false);
+		}
+		else if (!same)
 		{
 			sum = want;
 			sums = lappend(sums, sum);
 		}
-		else if (pg_add_s64_overflow(sum->quantity, want->quantity, &sum->quantity))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("the quantities of a row add up to more than a bigint holds"),
-					 errhint("Look for a quantity that is far too large.")));
+		else
+		{
+			sum->written = Min(sum->written, want->written);
+			if (pg_add_s64_overflow(sum->quantity, want->quantity, &sum->quantity))
+				ereport(ERROR,
+						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						 errmsg("the quantities of a row add up to more than a bigint holds"),
+						 errhint("Look for a quantity that is far too large.")));
+		}
 	}
 	return sums;
 }
 
+/* Those of one row and pool stand together, what is owed after the others. */
 static int
 compare_wants(const ListCell *a, const ListCell *b)
 {
-	const Want *left = lfirst(a);
-	const Want *right = lfirst(b);
+	const RsvWant *left = lfirst(a);
+	const RsvWant *right = lfirst(b);
 	int left_length = VARSIZE_ANY_EXHDR(left->holder);
 	int right_length = VARSIZE_ANY_EXHDR(right->holder);
 	int order;
@@ -267,90 +367,37 @@ compare_wants(const ListCell *a, const ListCell *b)
 		return left->pool_id < right->pool_id ? -1 : 1;
 	order = memcmp(VARDATA_ANY(left->holder), VARDATA_ANY(right->holder),
 				   Min(left_length, right_length));
-	return order != 0 ? order : left_length - right_length;
+	if (order == 0)
+		order = left_length - right_length;
+	return order != 0 ? order : left->owed - right->owed;
 }
 
-/* Takes the sum of what these rows want of one pool. */
+/* Takes out what was put in by a subtransaction, or one within it: these came last. */
 static void
-take(List *wants, int first, int last)
+forget(List **wants, SubTransactionId subtransaction)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	int64 sum = 0;
-	int64 available = 0;
-	const char *closed;
-	RsvSupply supply;
-	RsvPool pool;
+	int kept = list_length(*wants);
 
-	for (int i = first; i < last; i++)
-	{
-		int64 quantity = Max(((Want *) list_nth(wants, i))->quantity, 0);
+	while (kept > 0 &&
+		   ((const RsvWant *) list_nth(*wants, kept - 1))->subtransaction >= subtransaction)
+		kept--;
+	*wants = list_truncate(*wants, kept);
+}
 
-		if (pg_add_s64_overflow(sum, quantity, &sum))
-			sum = PG_INT64_MAX;
-	}
-	if (sum == 0)
+static void
+transaction_ends(XactEvent event, void *argument)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE || event == XACT_EVENT_ABORT)
+		owed = NIL;
+}
+
+static void
+subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
+					void *argument)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
-	rsv_pool_read(((Want *) list_nth(wants, first))->pool_id, &pool);
-	closed = rsv_pool_closed(&pool, now);
-	if (closed != NULL)
-		refuse(&pool, sum, rsv_sum_available(&pool, now), closed);
-	CommandCounterIncrement(); /* what this statement gave back can be taken */
-	supply =
-		rsv_pass_draw(&pool, sum, RSV_DRAW_CLAIM, &now, rsv_wait_deadline(NULL, now), &available);
-	if (supply == RSV_GONE)
-		refuse(&pool, sum, available, NULL);
-	if (supply == RSV_UNDECIDED)
-		refuse_busy(&pool);
-	make_claims(&pool, wants, first, last, now);
-}
-
-static void
-make_claims(const RsvPool *pool, List *wants, int first, int last, TimestampTz now)
-{
-	RsvClaim claim = {
-		.claimed_at = now,
-		.finalized_at = now,
-		.expires_at = DT_NOEND,
-		.pool_id = pool->pool_id,
-		.state = RSV_FINALIZED,
-		.by_holder = true,
-	};
-
-	for (int i = first; i < last; i++)
-	{
-		const Want *want = list_nth(wants, i);
-
-		if (want->quantity <= 0)
-			continue;
-		claim.quantity = want->quantity;
-		claim.holder = want->holder;
-		rsv_identifier_make(&claim.claim_id, now, pool->name);
-		rsv_claim_insert(&claim, pool);
-	}
-	ForceSyncCommit();
-}
-
-static void
-refuse(const RsvPool *pool, int64 wanted, int64 available, const char *closed)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_RSV_INSUFFICIENT),
-			 closed == NULL
-				 ? errmsg("not enough in pool \"%s\"", rsv_text_display(pool->name))
-				 : errmsg("pool \"%s\" is not on sale: %s", rsv_text_display(pool->name), closed),
-			 errdetail("Available are " INT64_FORMAT ", the statement wants " INT64_FORMAT ".",
-					   available, wanted),
-			 errhint(closed == NULL ? "Ask for less, or wait until something is given back."
-									: "See alter_pool for when and whether it is on sale.")));
-}
-
-static void
-refuse_busy(const RsvPool *pool)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not decide whether there is enough in pool \"%s\"",
-					rsv_text_display(pool->name)),
-			 errdetail("Unfinished transactions hold what is left."),
-			 errhint("Try again when they have ended.")));
+	forget(&owed, id);
+	for (Basket *basket = baskets; basket != NULL; basket = basket->next)
+		forget(&basket->wants, id);
 }

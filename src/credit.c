@@ -134,7 +134,7 @@ charge_row(FunctionCallInfo fcinfo, const Definition *definition, HeapTuple row)
 	rsv_pool_find(account, &pool);
 	rsv_pool_require_counted(&pool, "charge_credit");
 	rsv_basket_add(fcinfo->flinfo, pool.pool_id,
-				   rsv_holder_name(&definition->holder, data->tg_relation, row), amount);
+				   rsv_holder_name(&definition->holder, data->tg_relation, row), amount, row);
 }
 
 /* Gives back what the row was charged, if it still has any of it. */
@@ -148,10 +148,11 @@ refund_row(const TriggerData *data, const Definition *definition)
 	/* perhaps another trigger has done this update, and the charge is still to come */
 	rsv_basket_settle();
 	if (account != NULL && rsv_pool_lookup(account, &pool))
-		rsv_basket_give_back(
-			pool.pool_id,
-			rsv_holder_name(&definition->holder, data->tg_relation, data->tg_newtuple),
-			PG_INT64_MAX);
+		(void) rsv_want_give_back(&(RsvWant) {
+			.pool_id = pool.pool_id,
+			.holder = rsv_holder_name(&definition->holder, data->tg_relation, data->tg_newtuple),
+			.quantity = PG_INT64_MAX,
+		});
 }
 
 static bool

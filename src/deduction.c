@@ -91,5 +91,6 @@ add(FunctionCallInfo fcinfo, const Definition *definition, HeapTuple row, int si
 		rsv_pool_find(name, &pool);
 	rsv_pool_require_counted(&pool, "take_stock");
 	rsv_basket_add(fcinfo->flinfo, pool.pool_id,
-				   rsv_holder_name(&definition->holder, data->tg_relation, row), sign * quantity);
+				   rsv_holder_name(&definition->holder, data->tg_relation, row), sign * quantity,
+				   row);
 }

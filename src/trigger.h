@@ -75,6 +75,20 @@ typedef struct RsvNumbering
 	RsvTrail updated;
 } RsvNumbering;
 
+/* Written before this transaction, or by no command of ours. */
+#define RSV_LONG_AGO (-1)
+
+/* What one row wants of one pool: more than zero; or gives back: less. */
+typedef struct RsvWant
+{
+	int32 pool_id;
+	bool owed; /* gives back only what the row wants in this very basket, so much */
+	SubTransactionId subtransaction;
+	int64 written; /* the command of this transaction that wrote the row, or RSV_LONG_AGO */
+	text *holder;
+	int64 quantity;
+} RsvWant;
+
 typedef void (*RsvTriggerVisitor)(Relation relation, const Trigger *trigger, void *argument);
 
 extern const RsvTriggerRule rsv_numbering_rule;
@@ -127,9 +141,13 @@ extern text *rsv_numbering_pool_named(const Trigger *trigger);
 extern text *rsv_numbering_pool(const RsvNumbering *numbering, TupleDesc columns, HeapTuple tuple);
 
 /* basket.c: what the rows of a statement want from counted pools */
-extern void rsv_basket_add(FmgrInfo *function, int32 pool_id, const text *holder, int64 quantity);
+extern void rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity,
+						   HeapTuple row);
 extern void rsv_basket_settle(void);
-extern void rsv_basket_give_back(int32 pool_id, const text *holder, int64 quantity);
+
+/* want.c: taking it, and giving it back */
+extern int64 rsv_want_give_back(const RsvWant *want);
+extern void rsv_want_take(List *wants);
 
 /* arrival.c: numbers whose row may never arrive */
 extern void rsv_arrival_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering);
