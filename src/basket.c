@@ -111,17 +111,20 @@ rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity, 
 		settle(list_make1(&want), PG_INT64_MAX, 1);
 }
 
-/* Settles what is in all baskets now: somebody is about to ask what rows have. */
+/*
+ * Gives back all that a row has of a pool, and all that the statement that has written
+ * this version of it is still to take.
+ */
 void
-rsv_basket_settle(void)
+rsv_basket_refund(FmgrInfo *function, int32 pool_id, text *holder, HeapTuple row)
 {
-	for (Basket *basket = baskets; basket != NULL; basket = basket->next)
-	{
-		List *wants = basket->wants;
+	int64 before = in_executor(function) ? basket_of(function->fn_mcxt)->command : PG_INT64_MAX;
+	RsvWant want = {
+		.pool_id = pool_id, .quantity = PG_INT64_MAX, .written = written_by(row), .holder = holder};
+	int64 given = rsv_want_give_back(&want);
 
-		basket->wants = NIL;
-		settle(wants, basket->command, 1);
-	}
+	if (want.written != RSV_LONG_AGO)
+		owe(&want, before, given == 0 && trigger_depth() > 1);
 }
 
 /* Hook: what triggers do from now on, they may do to rows of this statement. */

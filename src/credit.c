@@ -38,7 +38,7 @@ typedef struct Definition
 static void *learn(Relation relation, const Trigger *trigger);
 static int64 constant_amount(Relation relation, const char *argument);
 static void charge_row(FunctionCallInfo fcinfo, const Definition *definition, HeapTuple row);
-static void refund_row(const TriggerData *data, const Definition *definition);
+static void refund_row(FunctionCallInfo fcinfo, const Definition *definition);
 static bool has_failed(const Definition *definition, TupleDesc columns, HeapTuple row);
 static void guard_account(const TriggerData *data, const Definition *definition);
 
@@ -75,7 +75,7 @@ rsv_charge_credit(PG_FUNCTION_ARGS)
 	{
 		guard_account(data, definition);
 		if (has_failed(definition, columns, data->tg_newtuple))
-			refund_row(data, definition);
+			refund_row(fcinfo, definition);
 	}
 	else if (!has_failed(definition, columns, data->tg_trigtuple))
 		charge_row(fcinfo, definition, data->tg_trigtuple);
@@ -137,22 +137,23 @@ charge_row(FunctionCallInfo fcinfo, const Definition *definition, HeapTuple row)
 				   rsv_holder_name(&definition->holder, data->tg_relation, row), amount, row);
 }
 
-/* Gives back what the row was charged, if it still has any of it. */
+/*
+ * Gives back what the row was charged, if it still has any of it. Perhaps another
+ * trigger has done this update, and the charge is still to come: then it does not.
+ */
 static void
-refund_row(const TriggerData *data, const Definition *definition)
+refund_row(FunctionCallInfo fcinfo, const Definition *definition)
 {
+	const TriggerData *data = (TriggerData *) fcinfo->context;
 	TupleDesc columns = RelationGetDescr(data->tg_relation);
 	text *account = rsv_column_text(&definition->account, columns, data->tg_newtuple);
 	RsvPool pool;
 
-	/* perhaps another trigger has done this update, and the charge is still to come */
-	rsv_basket_settle();
 	if (account != NULL && rsv_pool_lookup(account, &pool))
-		(void) rsv_want_give_back(&(RsvWant) {
-			.pool_id = pool.pool_id,
-			.holder = rsv_holder_name(&definition->holder, data->tg_relation, data->tg_newtuple),
-			.quantity = PG_INT64_MAX,
-		});
+		rsv_basket_refund(
+			fcinfo->flinfo, pool.pool_id,
+			rsv_holder_name(&definition->holder, data->tg_relation, data->tg_newtuple),
+			data->tg_trigtuple);
 }
 
 static bool

@@ -143,7 +143,7 @@ extern text *rsv_numbering_pool(const RsvNumbering *numbering, TupleDesc columns
 /* basket.c: what the rows of a statement want from counted pools */
 extern void rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity,
 						   HeapTuple row);
-extern void rsv_basket_settle(void);
+extern void rsv_basket_refund(FmgrInfo *function, int32 pool_id, text *holder, HeapTuple row);
 
 /* want.c: taking it, and giving it back */
 extern int64 rsv_want_give_back(const RsvWant *want);

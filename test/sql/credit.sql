@@ -53,7 +53,7 @@ ROLLBACK;
 INSERT INTO job (id, account, cost) VALUES (1, 'ann''s', 5) ON CONFLICT DO NOTHING;
 SELECT * FROM balance;
 
--- a job that another trigger fails in the statement that makes it is refunded, if that trigger comes after ours by name
+-- a job that another trigger fails in the statement that makes it is not charged, whichever trigger comes first by name
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE job SET status = 'failed' WHERE id = NEW.id; RETURN NULL; END $$;
 CREATE TRIGGER zz_fail AFTER INSERT ON job FOR EACH ROW EXECUTE FUNCTION fail();
 INSERT INTO job (account, cost) VALUES ('ann''s', 5), ('bob''s', 1);
@@ -78,7 +78,7 @@ CREATE TABLE task (id integer PRIMARY KEY, owner text, state state);
 CREATE TRIGGER charge AFTER INSERT OR UPDATE ON task FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('owner', '2', 'state', 'bad');
 INSERT INTO task SELECT i, 'bob''s', 'new' FROM generate_series(1, 3) i;
 SELECT * FROM balance;
-INSERT INTO task VALUES (4, 'bob''s', 'new');
+INSERT INTO task VALUES (4, 'bob''s', 'new'), (5, 'bob''s', 'new');
 UPDATE task SET state = 'bad' WHERE id < 3;
 SELECT * FROM balance;
 
