@@ -105,7 +105,7 @@ rsv_trigger_begin(FunctionCallInfo fcinfo, const RsvTriggerRule *rule)
 		known->relation_id == RelationGetRelid(data->tg_relation))
 		return known->definition;
 
-	known->definition = NULL; /* until it is learned: learning may fail */
+	known->definition = NULL;   /* until it is learned: learning may fail */
 	if (known->context != NULL) /* a call of the same trigger, under way, may go by it */
 		MemoryContextSetParent(known->context, TopTransactionContext);
 	known->context = NULL;
