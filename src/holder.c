@@ -35,7 +35,6 @@
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 #include "utils/rel.h"
 
 #include "reservation.h"
@@ -244,7 +243,7 @@ pin_settings(void)
 		pin("intervalstyle", "postgres");
 	if (quote_all_identifiers)
 		pin("quote_all_identifiers", "off");
-	if (strcmp(locale_monetary, "C") != 0)
+	if (strcmp(GetConfigOption("lc_monetary", false, false), "C") != 0)
 		pin("lc_monetary", "C");
 	pin("search_path", "public, pg_temp");
 	if (strcmp(pg_get_timezone_name(session_timezone), "UTC") != 0)
