@@ -59,7 +59,7 @@ static void lock_tag(RsvLockSpace space, int32 pool_id, const text *name, LOCKTA
 static bool within(int timeout_ms, bool (*sleep)(void *), void *argument);
 static void wake_up(void);
 static void note_cancel(SIGNAL_ARGS);
-static void stop_watching(TimeoutId timeout);
+static void stop_watching(TimeoutId timeout, bool cancel_due);
 static bool sleep_on_lock(void *argument);
 static bool sleep_on_transaction(void *argument);
 static int left_ms(TimestampTz deadline);
@@ -192,11 +192,14 @@ within(int timeout_ms, bool (*sleep)(void *), void *argument)
 	{
 		enable_timeout_after(timeout, timeout_ms);
 		slept = rsv_attempt(sleep, argument);
-		stop_watching(timeout);
+		stop_watching(timeout, cancelled);
 	}
 	PG_CATCH();
 	{
-		stop_watching(timeout);
+		/* what is being thrown as an error is not to come once more */
+		stop_watching(timeout,
+					  cancelled && geterrcode() != ERRCODE_QUERY_CANCELED &&
+						  geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE);
 		if (!time_is_up || cancelled || geterrcode() != ERRCODE_QUERY_CANCELED)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
@@ -223,14 +226,17 @@ note_cancel(SIGNAL_ARGS)
 	StatementCancelHandler(postgres_signal_arg);
 }
 
-/* Our timeout may have come too late to wake anybody: then nothing is cancelled. */
+/*
+ * Our timeout may have come too late to wake anybody: then nothing is cancelled, unless
+ * a cancel from outside is due.
+ */
 static void
-stop_watching(TimeoutId timeout)
+stop_watching(TimeoutId timeout, bool cancel_due)
 {
 	disable_timeout(timeout, false);
 	if (time_is_up)
 		QueryCancelPending = false;
-	if (cancelled)
+	if (cancel_due)
 		InterruptPending = QueryCancelPending = true;
 	pqsignal(SIGINT, StatementCancelHandler);
 }
