@@ -163,23 +163,28 @@ find(const Operation *key, Snapshot as_of, Operation *found, RsvInFlight *in_fli
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(key->scope)},
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(key->request_id)},
 	};
-	bool there = false;
+	bool there;
 	RsvScan scan;
 
-	rsv_scan_begin(&scan, RSV_OPERATION_PKEY, as_of, keys, lengthof(keys));
-	while (rsv_scan_next(&scan))
+	if (as_of == NULL)
+		there = rsv_scan_find(&scan, RSV_OPERATION_PKEY, keys, lengthof(keys));
+	else
 	{
-		if (as_of == NULL && TransactionIdIsValid(scan.holder))
-		{
-			rsv_in_flight_add(in_flight, scan.holder);
-			continue;
-		}
+		rsv_scan_begin(&scan, RSV_OPERATION_PKEY, as_of, keys, lengthof(keys));
+		there = rsv_scan_next(&scan);
+	}
+	if (there && as_of == NULL && TransactionIdIsValid(scan.holder))
+	{
+		rsv_in_flight_add(in_flight, scan.holder);
+		there = false;
+	}
+	if (there)
+	{
 		*found = *key;
 		found->tid = scan.slot->tts_tid;
 		found->arguments = jsonb_column(&scan, OPERATION_ARGUMENTS);
 		found->response = jsonb_column(&scan, OPERATION_RESPONSE);
 		found->created_at = DatumGetTimestampTz(scan.slot->tts_values[OPERATION_CREATED_AT]);
-		there = true;
 	}
 	rsv_scan_end(&scan);
 	return there;
