@@ -1656,9 +1656,12 @@ CREATE VIEW reservation.stuck AS
     FROM old o, patience
     WHERE o.age > 1000 AND (o.since IS NULL OR o.since < clock_timestamp() - wait)
     UNION ALL
-    SELECT 'refund due', p.received_at, NULL, p.checkout_id::text, format('%s %s, by %s', p.amount, p.currency, p.provider),
+    SELECT 'refund due', p.received_at, NULL, CASE WHEN r.claims THEN p.checkout_id::text END,
+        CASE WHEN r.claims THEN format('%s %s, by %s', p.amount, p.currency, p.provider) END,
         'Give the money back, then settle_refund(). The view refunds_due has the payment.'
-    FROM reservation.payment p WHERE p.state = 'refund_due';
+    FROM reservation.payment p
+    CROSS JOIN (SELECT has_table_privilege('reservation.claims', 'SELECT') AS claims OFFSET 0) r
+    WHERE p.state = 'refund_due';
 COMMENT ON VIEW reservation.stuck IS 'what keeps a sale from going on and does not end by itself: transactions that keep rows of ours and do nothing for longer than reservation.claim_wait, snapshots older than 1,000 transactions, and payments to give back. Sessions of other roles are seen by pg_monitor alone, as in pg_stat_activity';
 COMMENT ON COLUMN reservation.stuck.kind IS 'prepared transaction, idle in transaction, old snapshot or refund due';
 COMMENT ON COLUMN reservation.stuck.since IS 'since when; NULL: not known, of a replication slot';
