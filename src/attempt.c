@@ -33,7 +33,7 @@ rsv_attempt(bool (*work)(void *), void *argument)
 
 /*
  * Does work that may be refused, and returns the error, NULL if there was none. Only
- * classes 22 and 42 are caught; a cancel, say, is thrown.
+ * classes 22, 39 and 42 are caught; a cancel, say, is thrown.
  */
 ErrorData *
 rsv_attempt_refused(bool (*work)(void *), void *argument)
@@ -42,6 +42,7 @@ rsv_attempt_refused(bool (*work)(void *), void *argument)
 
 	(void) attempt(work, argument, &error);
 	if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION &&
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
 		ReThrowError(error);
 	return error;

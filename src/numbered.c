@@ -144,6 +144,7 @@ learn(void *argument)
 {
 	Lesson *lesson = argument;
 
+	rsv_trigger_check(&rsv_numbering_rule, lesson->relation, lesson->trigger);
 	lesson->numbering = rsv_numbering_rule.learn(lesson->relation, lesson->trigger);
 	return true;
 }
@@ -151,9 +152,11 @@ learn(void *argument)
 static void
 last_of_table(Relation relation, const Trigger *trigger, void *argument)
 {
+	const Search *search = argument;
 	ErrorData *error = search_rows(relation, trigger, argument, last_of_row);
+	const text *pool_name = rsv_numbering_pool_named(trigger);
 
-	if (error != NULL)
+	if (error != NULL && (pool_name == NULL || rsv_holder_same(pool_name, search->pool->name)))
 		ReThrowError(error);
 }
 

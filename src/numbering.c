@@ -210,13 +210,13 @@ erase(Row *row)
 		rsv_claim_give_back(&claim.claim_id, 0);
 }
 
-/* The pool that the trigger names, NULL if each row says in a column. */
+/* The pool that the trigger names, NULL if each row says in a column, or nothing does. */
 text *
 rsv_numbering_pool_named(const Trigger *trigger)
 {
-	const char *pool = trigger->tgargs[0];
-
-	return strncmp(pool, COLUMN_MARK, strlen(COLUMN_MARK)) == 0 ? NULL : cstring_to_text(pool);
+	if (trigger->tgnargs == 0 || strncmp(trigger->tgargs[0], COLUMN_MARK, strlen(COLUMN_MARK)) == 0)
+		return NULL;
+	return cstring_to_text(trigger->tgargs[0]);
 }
 
 /* The pool that numbers this row, NULL if its column is. */

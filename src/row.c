@@ -13,12 +13,14 @@
 
 #include "access/genam.h"
 #include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
@@ -147,7 +149,11 @@ rsv_row_has_left(Oid partition_id, ItemPointer place)
 	return left;
 }
 
-/* How well an index serves, 0: not at all. */
+/*
+ * How well an index serves, 0: not at all. What a predicate or expression says is of no
+ * concern; asking the relcache for it would evaluate the constant parts, in the name of
+ * whoever we are just now.
+ */
 static int
 index_worth(Relation index, AttrNumber column, bool column_only)
 {
@@ -155,7 +161,8 @@ index_worth(Relation index, AttrNumber column, bool column_only)
 	bool has_column = false;
 
 	if (!form->indisvalid || index->rd_rel->relam != BTREE_AM_OID ||
-		RelationGetIndexPredicate(index) != NIL || RelationGetIndexExpressions(index) != NIL)
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL))
 		return 0;
 	for (int i = 0; i < form->indnkeyatts; i++)
 		has_column = has_column || form->indkey.values[i] == column;

@@ -81,10 +81,11 @@ rsv_sequence_make(const RsvPool *pool)
 
 	rsv_plan_begin(&session);
 	first = last_number(pool) + 1;
+	rsv_plan_end(&session);
 	first = Max(first, pool->first_number);
+	/* tables of the application are read in the name of the caller, not of ours */
 	if (pool->open)
 		first = Max(first, rsv_numbered_last(pool) + 1);
-	rsv_plan_end(&session);
 	make(pool, UNITS, first, "numbers of new units of a pool");
 }
 

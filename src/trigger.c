@@ -64,7 +64,6 @@ static void object_accessed(ObjectAccessType access, Oid class_id, Oid object_id
 							void *argument);
 static const RsvTriggerRule *rule_of(Oid function_id);
 static bool trigger_read(Oid trigger_id, Oid *relation_id, Trigger *trigger);
-static void check(const RsvTriggerRule *rule, Relation relation, const Trigger *trigger);
 pg_noreturn static void refuse_protocol(const RsvTriggerRule *rule, const char *what);
 static void make_known_triggers(void);
 static void forget_relation(Datum argument, Oid relation_id);
@@ -111,7 +110,7 @@ rsv_trigger_begin(FunctionCallInfo fcinfo, const RsvTriggerRule *rule)
 	known->context = NULL;
 	known->stale = true;
 	known->relation_id = RelationGetRelid(data->tg_relation);
-	check(rule, data->tg_relation, data->tg_trigger);
+	rsv_trigger_check(rule, data->tg_relation, data->tg_trigger);
 	known->context =
 		AllocSetContextCreate(CacheMemoryContext, "reservation trigger", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(known->context);
@@ -123,7 +122,7 @@ rsv_trigger_begin(FunctionCallInfo fcinfo, const RsvTriggerRule *rule)
 
 /*
  * Reads every trigger of a function of ours, wherever it stands, and calls the
- * visitor for it.
+ * visitor for it. Temporary tables of other sessions cannot be read.
  */
 void
 rsv_trigger_visit(const RsvTriggerRule *rule, RsvTriggerVisitor visitor, void *argument)
@@ -155,7 +154,7 @@ rsv_trigger_visit(const RsvTriggerRule *rule, RsvTriggerVisitor visitor, void *a
 		relation = try_relation_open(relation_id, AccessShareLock);
 		if (relation == NULL)
 			continue;
-		if (relation->rd_rel->relkind == RELKIND_RELATION)
+		if (relation->rd_rel->relkind == RELKIND_RELATION && !RELATION_IS_OTHER_TEMP(relation))
 			visitor(relation, &trigger, argument);
 		table_close(relation, AccessShareLock);
 	}
@@ -326,7 +325,7 @@ object_accessed(ObjectAccessType access, Oid class_id, Oid object_id, int part, 
 	if (rule == NULL)
 		return;
 	relation = table_open(relation_id, NoLock);
-	check(rule, relation, &trigger);
+	rsv_trigger_check(rule, relation, &trigger);
 	(void) rule->learn(relation, &trigger);
 	table_close(relation, NoLock);
 }
@@ -395,9 +394,12 @@ trigger_read(Oid trigger_id, Oid *relation_id, Trigger *trigger)
 	return found;
 }
 
-/* What can be said of a definition without its room. */
-static void
-check(const RsvTriggerRule *rule, Relation relation, const Trigger *trigger)
+/*
+ * What can be said of a definition without its room: refused if it cannot be right.
+ * Learn none that was not checked: a session without the library may have made it.
+ */
+void
+rsv_trigger_check(const RsvTriggerRule *rule, Relation relation, const Trigger *trigger)
 {
 	bool fits = false;
 

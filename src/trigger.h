@@ -98,6 +98,8 @@ extern const RsvTriggerRule rsv_deduction_rule;
 extern const RsvTriggerRule rsv_credit_rule;
 
 extern void *rsv_trigger_begin(FunctionCallInfo fcinfo, const RsvTriggerRule *rule);
+extern void rsv_trigger_check(const RsvTriggerRule *rule, Relation relation,
+							  const Trigger *trigger);
 extern void rsv_trigger_visit(const RsvTriggerRule *rule, RsvTriggerVisitor visitor,
 							  void *argument);
 extern void rsv_column_find(Relation relation, const char *name, RsvColumnKind kind, bool settable,

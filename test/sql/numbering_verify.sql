@@ -73,3 +73,36 @@ RESET session_replication_role;
 SELECT problem FROM reservation.verify() ORDER BY problem;
 DROP TABLE jumper, swimmer;
 SELECT * FROM reservation.verify();
+
+-- nor one that was never checked, because the session that made it had not loaded the library; of another pool, it is no
+-- obstacle to an open edition
+CREATE TABLE diver (id integer PRIMARY KEY, number integer);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON diver FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('watched', 'number');
+BEGIN;
+UPDATE pg_trigger SET tgnargs = 1, tgargs = 'watched\000' WHERE tgrelid = 'diver'::regclass;
+SELECT problem, found FROM reservation.verify();
+SELECT status FROM reservation.create_pool('watched from without');
+UPDATE pg_trigger SET tgnargs = 0, tgargs = '' WHERE tgrelid = 'diver'::regclass;
+SELECT problem, found FROM reservation.verify();
+UPDATE pg_trigger SET tgnargs = 2, tgargs = 'watched\000number\000', tgtype = tgtype & ~1 WHERE tgrelid = 'diver'::regclass;
+SELECT problem, found FROM reservation.verify();
+ROLLBACK;
+
+-- what stands in an index is not evaluated to find out whether it serves
+CREATE FUNCTION seen(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM set_config('test.seen', 'yes', false);
+    RETURN 0;
+END $$;
+CREATE INDEX ON diver ((number + seen(1)));
+CREATE INDEX ON diver (number) WHERE seen(1) = 0;
+\c
+SELECT count(*) FROM reservation.verify();
+SELECT count(*) FROM reservation.repair('watched');
+SELECT status FROM reservation.create_pool('watched from afar');
+SELECT current_setting('test.seen', true) AS seen;
+INSERT INTO diver VALUES (1);
+SELECT current_setting('test.seen', true) AS seen;
+DROP TABLE diver;
+DROP FUNCTION seen;
+SELECT * FROM reservation.verify();
