@@ -293,14 +293,13 @@ write_base(void *argument)
 	const Closing *closing = argument;
 	List *priorities = NIL;
 	List *waiting = NIL;
-	ListCell *priority;
-	ListCell *count;
 
 	if (!begin_base(closing) || !call_roll(closing, &priorities, &waiting) || priorities == NIL ||
 		has_row(closing->pool_id, closing->block, false))
 		return false;
-	forboth(priority, priorities, count, waiting)
-		write_row(closing->pool_id, closing->block, lfirst_int(priority), lfirst_int(count), true);
+	for (int i = 0; i < list_length(priorities); i++)
+		write_row(closing->pool_id, closing->block, list_nth_int(priorities, i),
+				  list_nth_int(waiting, i), true);
 	return true;
 }
 
