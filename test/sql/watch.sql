@@ -60,11 +60,11 @@ SELECT status FROM reservation.record_payment(:'checkout_id', 'watched', 'pay_1'
     '5ef60b7521f4e35da1fad099b602fb40fc9ecfecb65cc0e19d2404022e0f2072');
 SELECT kind, since < clock_timestamp() AS past, pid, detail, hint FROM reservation.stuck WHERE name = :'checkout_id';
 SET ROLE rsv_watch;
-SELECT name IS NULL AS nameless, detail FROM reservation.stuck WHERE kind = 'refund due';
+SELECT detail FROM reservation.stuck WHERE name = :'checkout_id';
 RESET ROLE;
 REVOKE SELECT ON reservation.claims FROM rsv_watch;
 SET ROLE rsv_watch;
-SELECT name IS NULL AS nameless, detail FROM reservation.stuck WHERE kind = 'refund due';
+SELECT count(*) > 0 AS known, count(name) AS names, count(detail) AS details FROM reservation.stuck WHERE kind = 'refund due';
 RESET ROLE;
 SELECT status FROM reservation.settle_refund(:'checkout_id', 'back');
 SELECT kind FROM reservation.stuck WHERE name = :'checkout_id';
