@@ -15,7 +15,6 @@
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -86,15 +85,13 @@ rsv_lottery_draw(const RsvPool *pool, const text *seed, int32 *nlots)
 static void
 draw(const char *prefix, const RsvTicket *ticket, Drawn *drawn)
 {
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
 	char *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&ticket->ticket_id)));
+	RsvPiece pieces[] = {
+		{prefix, strlen(prefix)},
+		{id, strlen(id)},
+	};
 
-	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
-		pg_cryptohash_update(hash, (const uint8 *) prefix, strlen(prefix)) < 0 ||
-		pg_cryptohash_update(hash, (const uint8 *) id, strlen(id)) < 0 ||
-		pg_cryptohash_final(hash, drawn->digest, sizeof(drawn->digest)) < 0)
-		elog(ERROR, "could not compute SHA-256: %s", pg_cryptohash_error(hash));
-	pg_cryptohash_free(hash);
+	rsv_digest(pieces, lengthof(pieces), drawn->digest);
 	drawn->priority = ticket->priority;
 	drawn->lot.ticket_id = ticket->ticket_id;
 	drawn->lot.tid = ticket->tid;

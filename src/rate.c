@@ -17,7 +17,6 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
-#include "common/cryptohash.h"
 #include "common/int.h"
 #include "common/sha2.h"
 #include "datatype/timestamp.h"
@@ -214,15 +213,13 @@ hash_limit(RsvSpend *spend, const uint8 *seed, Size seed_length, const Scope *sc
 		   const text *key)
 {
 	uint8 digest[PG_SHA256_DIGEST_LENGTH];
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	RsvPiece pieces[] = {
+		{seed, seed_length},
+		{scope, sizeof(Scope)},
+		{VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)},
+	};
 
-	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
-		pg_cryptohash_update(hash, seed, seed_length) < 0 ||
-		pg_cryptohash_update(hash, (const uint8 *) scope, sizeof(Scope)) < 0 ||
-		pg_cryptohash_update(hash, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) < 0 ||
-		pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute SHA-256: %s", pg_cryptohash_error(hash));
-	pg_cryptohash_free(hash);
+	rsv_digest(pieces, lengthof(pieces), digest);
 	memcpy(spend->digest, digest, RSV_RATE_DIGEST_BYTES);
 }
 

@@ -885,6 +885,15 @@ extern int64 rsv_line_patience(void);
 extern void rsv_line_freed(const RsvPool *pool);
 extern void rsv_line_sweep(int32 *pool_id, int32 pools);
 
+/* digest.c: SHA-256 of what lies in pieces */
+typedef struct RsvPiece
+{
+	const void *bytes;
+	Size length;
+} RsvPiece;
+
+extern void rsv_digest(const RsvPiece *pieces, int count, uint8 *digest);
+
 /* lottery.c: an order that everybody can recompute */
 extern RsvLot *rsv_lottery_draw(const RsvPool *pool, const text *seed, int32 *nlots);
 
