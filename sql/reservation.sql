@@ -260,7 +260,7 @@ CREATE TABLE reservation.ticket (
     CONSTRAINT ticket_quantity CHECK (quantity > 0)
 ) USING heap;
 CREATE INDEX ticket_line ON reservation.ticket (pool_id, priority DESC, number) WHERE state = 'waiting';
-CREATE UNIQUE INDEX ticket_holder ON reservation.ticket (pool_id, holder) WHERE state = 'waiting' OR state = 'offered';
+CREATE UNIQUE INDEX ticket_holder ON reservation.ticket (holder, pool_id) WHERE state = 'waiting' OR state = 'offered';
 COMMENT ON TABLE reservation.ticket IS 'who waits for what, and what came of it: one row per ticket of a waiting line, never deleted';
 COMMENT ON COLUMN reservation.ticket.ticket_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
 COMMENT ON COLUMN reservation.ticket.joined_at IS 'when the ticket was taken';

@@ -106,8 +106,8 @@ rsv_ticket_of_holder(const RsvPool *pool, const text *holder, RsvTicket *ticket,
 					 RsvInFlight *in_flight)
 {
 	RsvKey keys[] = {
-		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(holder)},
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 	};
 	RsvScan scan;
 	bool found = rsv_scan_find(&scan, RSV_TICKET_HOLDER, keys, lengthof(keys));
@@ -125,8 +125,8 @@ int64
 rsv_ticket_wanted(const RsvPool *pool, const text *holder, Snapshot as_of)
 {
 	RsvKey keys[] = {
-		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 		{BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(holder)},
+		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)},
 	};
 	RsvTicket ticket = {.state = RSV_TICKET_ENDED};
 	RsvScan scan;
