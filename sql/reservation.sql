@@ -305,9 +305,10 @@ CREATE TABLE reservation.request (
     scope text COLLATE "C" NOT NULL,
     request_id text COLLATE "C" NOT NULL,
     arguments text COLLATE "C" NOT NULL,
-    response jsonb,
+    response jsonb NOT NULL,
     created_at timestamptz NOT NULL,
-    CONSTRAINT request_pkey PRIMARY KEY (pool_id, scope, request_id)
+    CONSTRAINT request_pkey PRIMARY KEY (pool_id, scope, request_id),
+    CONSTRAINT request_response CHECK (jsonb_typeof(response) = 'array')
 ) USING heap;
 COMMENT ON TABLE reservation.request IS 'the first answer to every request id, for the calls that repeat it';
 COMMENT ON COLUMN reservation.request.pool_id IS 'the pool the key belongs to';
@@ -317,6 +318,7 @@ COMMENT ON COLUMN reservation.request.arguments IS 'arguments of the first call;
 COMMENT ON COLUMN reservation.request.response IS 'rows of the first answer';
 COMMENT ON COLUMN reservation.request.created_at IS 'when the first call was made';
 COMMENT ON CONSTRAINT request_pkey ON reservation.request IS 'a key has one answer';
+COMMENT ON CONSTRAINT request_response ON reservation.request IS 'an answer is rows';
 
 CREATE UNLOGGED TABLE reservation.rate (
     bucket integer NOT NULL,
@@ -422,7 +424,8 @@ CREATE TABLE reservation.checkout (
         WHEN 'refund_due' THEN paid_at IS NOT NULL WHEN 'finalized' THEN amount IS NULL OR paid_at IS NOT NULL ELSE true END),
     CONSTRAINT checkout_ended_at CHECK ((ended_at IS NULL) = (state = 'open' OR state = 'paid')),
     CONSTRAINT checkout_amount CHECK (amount > 0),
-    CONSTRAINT checkout_cart_lines CHECK ((cart IS NULL) = (cart_lines IS NULL))
+    CONSTRAINT checkout_cart_lines CHECK ((cart IS NULL) = (cart_lines IS NULL)),
+    CONSTRAINT checkout_claims CHECK (jsonb_typeof(claims) = 'array')
 ) USING heap WITH (fillfactor = 85);
 CREATE UNIQUE INDEX checkout_request ON reservation.checkout (request_id);
 CREATE INDEX checkout_cart ON reservation.checkout (cart) WHERE cart IS NOT NULL;
@@ -447,6 +450,7 @@ COMMENT ON CONSTRAINT checkout_paid_at ON reservation.checkout IS 'what needs a 
 COMMENT ON CONSTRAINT checkout_ended_at ON reservation.checkout IS 'a checkout that has ended says when';
 COMMENT ON CONSTRAINT checkout_amount ON reservation.checkout IS 'an amount is above zero';
 COMMENT ON CONSTRAINT checkout_cart_lines ON reservation.checkout IS 'a checkout of a cart knows its lines';
+COMMENT ON CONSTRAINT checkout_claims ON reservation.checkout IS 'the claims of a checkout are rows';
 COMMENT ON INDEX reservation.checkout_request IS 'a request id makes one checkout';
 COMMENT ON INDEX reservation.checkout_cart IS 'finds the checkouts of a cart';
 
@@ -1093,15 +1097,13 @@ CREATE VIEW reservation.contradictions AS
         FROM reservation.era) h
     WHERE e.position >= h.position
     UNION ALL
-    SELECT p.pool, 'a request id has no answer', 'an answer', r.request_id, 'Delete the row in reservation.request.'
-    FROM reservation.request r JOIN reservation.pool p USING (pool_id) WHERE r.response IS NULL
-    UNION ALL
     SELECT p.pool, 'a stored answer names a claim that does not exist', r.request_id, a.row ->> 'claim_id',
         'Restore the claim from a backup.'
     FROM reservation.request r JOIN reservation.pool p USING (pool_id)
     CROSS JOIN LATERAL jsonb_array_elements(r.response) AS a(row)
     WHERE a.row ? 'claim_id'
-        AND NOT EXISTS (SELECT FROM reservation.every_claim c WHERE c.claim_id = (a.row ->> 'claim_id')::uuid)
+        AND NOT EXISTS (SELECT FROM reservation.every_claim c WHERE c.claim_id = CASE
+            WHEN a.row ->> 'claim_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN (a.row ->> 'claim_id')::uuid END)
     UNION ALL
     SELECT NULL, 'a payment is neither for the goods of its checkout nor due back', 'a checkout in state paid or finalized',
         format('%s of checkout %s, %s', p.payment_id, p.checkout_id, coalesce(c.state, 'which does not exist')),
@@ -1120,6 +1122,15 @@ CREATE VIEW reservation.contradictions AS
     FROM reservation.payment p
     WHERE NOT EXISTS (SELECT FROM reservation.log l WHERE l.checkout_id = p.checkout_id AND l.kind = 'payment'
         AND l.event = p.state AND l.details ->> 'provider' = p.provider AND l.details ->> 'payment_id' = p.payment_id)
+    UNION ALL
+    SELECT DISTINCT NULL, 'the log has another payment than there is', format('%s %s', l.quantity, l.details ->> 'currency'),
+        format('%s, %s for checkout %s', coalesce(p.amount || ' ' || p.currency, 'none'), l.details ->> 'payment_id',
+            coalesce(p.checkout_id, l.checkout_id)),
+        'Compare reservation.payment and reservation.log with a backup.'
+    FROM reservation.log l LEFT JOIN reservation.payment p
+        ON p.provider = l.details ->> 'provider' AND p.payment_id = l.details ->> 'payment_id'
+    WHERE l.kind = 'payment' AND (p.payment_id IS NULL OR p.amount <> l.quantity OR p.checkout_id <> l.checkout_id
+        OR p.currency IS DISTINCT FROM l.details ->> 'currency')
     UNION ALL
     SELECT NULL, 'the log does not say how a checkout came to its state', c.state, c.checkout_id::text,
         'Compare reservation.log with a backup.'
@@ -1166,12 +1177,14 @@ CREATE VIEW reservation.contradictions AS
     GROUP BY s.settled HAVING count(o.order_id) <> s.settled
     UNION ALL
     SELECT l.claim ->> 'pool', 'a claim is not in the state that its checkout says', c.state,
-        format('%s, %s', l.claim ->> 'claim_id', coalesce(k.state, 'does not exist')),
+        format('%s, %s', coalesce(l.claim ->> 'claim_id', 'no claim'), coalesce(k.state, 'does not exist')),
         'Compare reservation.claim and reservation.checkout with a backup.'
     FROM reservation.checkout c CROSS JOIN LATERAL jsonb_array_elements(c.claims) AS l(claim)
-    LEFT JOIN reservation.every_claim k ON k.claim_id = (l.claim ->> 'claim_id')::uuid
+    LEFT JOIN reservation.every_claim k ON k.claim_id = CASE
+        WHEN l.claim ->> 'claim_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN (l.claim ->> 'claim_id')::uuid END
     WHERE k.claim_id IS NULL OR (c.state = 'finalized' AND k.state NOT IN ('finalized', 'refunded'))
-        OR (c.state IN ('refund_due', 'cancelled') AND k.state = 'held' AND k.expires_at > c.ended_at);
+        OR (c.state IN ('refund_due', 'cancelled')
+            AND (k.state = 'held' OR (k.state = 'finalized' AND k.finalized_at <= c.ended_at)));
 COMMENT ON VIEW reservation.contradictions IS 'what is wrong in the books; read it through verify()';
 COMMENT ON COLUMN reservation.contradictions.pool IS 'name of the pool, NULL if it does not exist';
 COMMENT ON COLUMN reservation.contradictions.problem IS 'what cannot be so';

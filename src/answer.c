@@ -28,7 +28,7 @@
 static TupleDesc columns_of(RsvAnswer *answer);
 static void put(RsvAnswer *answer, const Datum *values, const bool *nulls);
 static char *column_text(Oid type, Datum value);
-static bool column_read(Form_pg_attribute column, JsonbContainer *row, Datum *value);
+static bool column_read(Form_pg_attribute column, const JsonbValue *row, Datum *value);
 
 /* Starts the answer of a door. */
 void
@@ -97,7 +97,6 @@ rsv_answer_repeat(RsvAnswer *answer, Datum kept)
 	{
 		JsonbValue *object = getIthJsonbValueFromContainer(&rows->root, row);
 
-		Assert(object->type == jbvBinary);
 		for (int i = 0; i < columns->natts; i++)
 		{
 			Form_pg_attribute column = TupleDescAttr(columns, i);
@@ -108,7 +107,7 @@ rsv_answer_repeat(RsvAnswer *answer, Datum kept)
 				nulls[i] = false;
 			}
 			else
-				nulls[i] = !column_read(column, object->val.binary.data, &values[i]);
+				nulls[i] = !column_read(column, object, &values[i]);
 		}
 		put(answer, values, nulls);
 	}
@@ -151,18 +150,36 @@ column_text(Oid type, Datum value)
 
 /* Reads one column of a kept row; false if it was NULL. */
 static bool
-column_read(Form_pg_attribute column, JsonbContainer *row, Datum *value)
+column_read(Form_pg_attribute column, const JsonbValue *row, Datum *value)
 {
-	const char *name = NameStr(column->attname);
-	JsonbValue found;
+	char *string = rsv_answer_string(row, NameStr(column->attname));
 	Oid input;
 	Oid parameter;
 
-	if (getKeyJsonValueFromContainer(row, name, strlen(name), &found) == NULL)
+	if (string == NULL)
 		return false;
-	Assert(found.type == jbvString);
 	getTypeInputInfo(column->atttypid, &input, &parameter);
-	*value = OidInputFunctionCall(input, pnstrdup(found.val.string.val, found.val.string.len),
-								  parameter, column->atttypmod);
+	*value = OidInputFunctionCall(input, string, parameter, column->atttypmod);
 	return true;
+}
+
+/*
+ * One column of a row that was kept, as it was written; NULL if it was NULL. Whoever may
+ * write our tables may have put something else there.
+ */
+char *
+rsv_answer_string(const JsonbValue *row, const char *name)
+{
+	JsonbValue found = {.type = jbvString};
+	bool good = row->type == jbvBinary && JsonContainerIsObject(row->val.binary.data);
+
+	if (good &&
+		getKeyJsonValueFromContainer(row->val.binary.data, name, strlen(name), &found) == NULL)
+		return NULL;
+	if (!good || found.type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("an answer that was kept has no row with \"%s\"", name),
+				 errhint("Compare reservation.request and reservation.checkout with a backup.")));
+	return pnstrdup(found.val.string.val, found.val.string.len);
 }

@@ -280,12 +280,12 @@ merge(const text *source, const text *target, const text *policy)
 	merged = DatumGetInt64(rsv_plan_value(2, &isnull));
 	if (merged != moved)
 		refuse_overflow(target);
+	/* a checkout of the source goes on with the target, also if the source has been emptied since */
+	rsv_plan_run(RSV_PLAN_CHECKOUT_CART, values, NULL);
 	if (moved > 0)
 	{
 		values[2] = Int64GetDatum(moved);
 		rsv_plan_run(RSV_PLAN_CART_MERGED, values, NULL);
-		/* a checkout of the source goes on with the target */
-		rsv_plan_run(RSV_PLAN_CHECKOUT_CART, values, NULL);
 	}
 	rsv_plan_end(&session);
 	return moved;

@@ -50,6 +50,7 @@ static struct
 	uint64 name_hash;
 } moving;
 
+static text *write_name(const RsvHolder *holder, Relation relation, HeapTuple row);
 static Oid root_of(Relation relation);
 static bool is_by_settings(Oid type);
 static void pin_settings(void);
@@ -98,11 +99,26 @@ rsv_holder_learn(Relation relation, RsvHolder *holder)
 text *
 rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row)
 {
+	text *name = write_name(holder, relation, row);
+
+	rsv_check_name(name, "the key of a numbered row, with the name of its table,");
+	return name;
+}
+
+/* Is this the name of the row? */
+bool
+rsv_holder_is(const RsvHolder *holder, Relation relation, HeapTuple row, const text *name)
+{
+	return rsv_holder_same(write_name(holder, relation, row), name);
+}
+
+static text *
+write_name(const RsvHolder *holder, Relation relation, HeapTuple row)
+{
 	TupleDesc columns = RelationGetDescr(relation);
 	bool pinned = holder->by_settings || quote_all_identifiers;
 	int level = pinned ? NewGUCNestLevel() : 0;
 	StringInfoData name;
-	text *result;
 
 	if (pinned)
 		pin_settings();
@@ -124,9 +140,7 @@ rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row)
 	}
 	if (pinned)
 		AtEOXact_GUC(true, level);
-	result = cstring_to_text_with_len(name.data, name.len);
-	rsv_check_name(result, "the key of a numbered row, with the name of its table,");
-	return result;
+	return cstring_to_text_with_len(name.data, name.len);
 }
 
 /*

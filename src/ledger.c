@@ -120,6 +120,21 @@ rsv_claim_find(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
 		read_claim(RSV_ARCHIVE_PKEY, claim_id, as_of, claim);
 }
 
+/* Waits for whoever is changing a claim, and locks its row. */
+void
+rsv_claim_lock(const pg_uuid_t *claim_id)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(claim_id)};
+	Snapshot now = rsv_store_now();
+	RsvScan scan;
+
+	rsv_scan_begin(&scan, RSV_CLAIM_PKEY, now, &key, 1);
+	if (rsv_scan_next(&scan))
+		(void) rsv_scan_lock(&scan);
+	rsv_scan_end(&scan);
+	rsv_store_forget(now);
+}
+
 static bool
 read_claim(RsvIndex index, const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)
 {

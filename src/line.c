@@ -403,7 +403,7 @@ leave(const pg_uuid_t *ticket_id)
 		{
 			bool released;
 
-			rsv_settle_release(&claim_ids[i], now, &claim, &released);
+			rsv_settle_release(&claim_ids[i], now, false, &claim, &released);
 			any = any || released;
 		}
 		if (!any)

@@ -240,7 +240,7 @@ verify_number(Search *search, HeapTuple tuple, RsvPool *pool, int32 *number)
 		return true;
 	}
 	return holder->nkeys > 0 &&
-		rsv_holder_same(claim.holder, rsv_holder_name(holder, search->relation, tuple));
+		rsv_holder_is(holder, search->relation, tuple, claim.holder);
 }
 
 /* The number may stand in another row, too. */

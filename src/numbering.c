@@ -205,8 +205,7 @@ erase(Row *row)
 		!rsv_pool_lookup(name, &pool) || pool.counted || pool.open ||
 		!live_claim(&pool, row->number, &claim) || claim.state != RSV_FINALIZED)
 		return;
-	if (rsv_holder_same(claim.holder,
-						rsv_holder_name(&numbering->holder, row->data->tg_relation, tuple)))
+	if (rsv_holder_is(&numbering->holder, row->data->tg_relation, tuple, claim.holder))
 		rsv_claim_give_back(&claim.claim_id, 0);
 }
 

@@ -31,8 +31,9 @@ typedef struct Goods
 static const char *finalize(const pg_uuid_t *checkout_id, TimestampTz *now, RsvOrder *order,
 							bool *replayed);
 static void read_goods(const RsvCheckout *checkout, Goods *goods);
-static char *goods_string(JsonbContainer *object, const char *key);
+static char *goods_string(const JsonbValue *claim, const char *key);
 static void lock_limits(const Goods *goods, const text *holder);
+static void serve_lines(const Goods *goods);
 static bool sell(void *argument);
 static void give_up(RsvCheckout *checkout, const Goods *goods, RsvCheckoutState state,
 					TimestampTz now);
@@ -126,10 +127,10 @@ finalize(const pg_uuid_t *checkout_id, TimestampTz *now, RsvOrder *order, bool *
 	lock_limits(&goods, checkout.holder);
 	if (!rsv_attempt(sell, &goods))
 	{
-		if (!checkout.is_paid)
-			return "lapsed";
-		give_up(&checkout, &goods, RSV_CHECKOUT_REFUND_DUE, GetCurrentTimestamp());
-		return "refund_due";
+		if (checkout.is_paid)
+			give_up(&checkout, &goods, RSV_CHECKOUT_REFUND_DUE, GetCurrentTimestamp());
+		serve_lines(&goods);
+		return checkout.is_paid ? "refund_due" : "lapsed";
 	}
 	*now = GetCurrentTimestamp();
 	if (checkout.cart != NULL)
@@ -178,22 +179,22 @@ read_goods(const RsvCheckout *checkout, Goods *goods)
 	for (int i = 0; i < goods->count; i++)
 	{
 		JsonbValue *claim = getIthJsonbValueFromContainer(&claims->root, i);
-		JsonbContainer *object = claim->val.binary.data;
+		char *claim_id = goods_string(claim, "claim_id");
 
-		goods->claim_ids[i] = *DatumGetUUIDP(
-			DirectFunctionCall1(uuid_in, CStringGetDatum(goods_string(object, "claim_id"))));
-		goods->pools[i] = cstring_to_text(goods_string(object, "pool"));
+		goods->claim_ids[i] =
+			*DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(claim_id)));
+		goods->pools[i] = cstring_to_text(goods_string(claim, "pool"));
 	}
 }
 
 static char *
-goods_string(JsonbContainer *object, const char *key)
+goods_string(const JsonbValue *claim, const char *key)
 {
-	JsonbValue value;
+	char *string = rsv_answer_string(claim, key);
 
-	if (getKeyJsonValueFromContainer(object, key, strlen(key), &value) == NULL)
+	if (string == NULL)
 		elog(ERROR, "a claim of a checkout has no \"%s\"", key);
-	return pnstrdup(value.val.string.val, value.val.string.len);
+	return string;
 }
 
 /*
@@ -219,6 +220,20 @@ lock_limits(const Goods *goods, const text *holder)
 	(void) rsv_limit_lock_all(limited, npools, holder, DT_NOEND);
 }
 
+/* What lapsed is owed to those who wait: what the attempt dealt out was undone with it. */
+static void
+serve_lines(const Goods *goods)
+{
+	RsvPool pool;
+
+	for (int i = 0; i < goods->count; i++)
+	{
+		if ((i == 0 || !rsv_text_same(goods->pools[i], goods->pools[i - 1])) &&
+			rsv_pool_lookup(goods->pools[i], &pool))
+			(void) rsv_line_look(&pool, GetCurrentTimestamp());
+	}
+}
+
 /* Finalizes every claim, also late; false if one of them cannot be had any more. */
 static bool
 sell(void *argument)
@@ -237,8 +252,8 @@ sell(void *argument)
 }
 
 /*
- * Ends a checkout without its goods: what it still holds is given back, and what
- * was paid for it is due back.
+ * Ends a checkout without its goods: what it still has is given back, also what was
+ * finalized one by one, and what was paid for it is due back.
  */
 static void
 give_up(RsvCheckout *checkout, const Goods *goods, RsvCheckoutState state, TimestampTz now)
@@ -250,7 +265,9 @@ give_up(RsvCheckout *checkout, const Goods *goods, RsvCheckoutState state, Times
 		RsvClaim claim;
 		bool released;
 
-		rsv_settle_release(&goods->claim_ids[i], now, &claim, &released);
+		rsv_settle_release(&goods->claim_ids[i], now, true, &claim, &released);
+		if (claim.state == RSV_FINALIZED)
+			(void) rsv_claim_give_back(&goods->claim_ids[i], 0);
 	}
 	foreach(cell, checkout->is_paid ? rsv_payment_list(&checkout->checkout_id) : NIL)
 	{

@@ -310,7 +310,7 @@ static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 					" WHERE cart OPERATOR(pg_catalog.=) $1"
 					" AND (state OPERATOR(pg_catalog.=) 'open'"
 					" OR state OPERATOR(pg_catalog.=) 'paid')",
-			.types = {TEXTOID, TEXTOID, INT8OID},
+			.types = {TEXTOID, TEXTOID},
 		},
 	[RSV_PLAN_PROVIDER_SET] =
 		{

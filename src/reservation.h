@@ -308,6 +308,7 @@ extern void rsv_answer_row(RsvAnswer *answer, const Datum *values, const bool *n
 extern void rsv_answer_keep(RsvAnswer *answer);
 extern Datum rsv_answer_kept(RsvAnswer *answer);
 extern void rsv_answer_repeat(RsvAnswer *answer, Datum kept);
+extern char *rsv_answer_string(const JsonbValue *row, const char *name);
 
 /* scan.c: looking at our rows (what a session knows of them: layout.c) */
 typedef enum RsvTable
@@ -566,6 +567,7 @@ typedef struct RsvEntry
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern bool rsv_claim_find(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
+extern void rsv_claim_lock(const pg_uuid_t *claim_id);
 extern void rsv_claim_insert(RsvClaim *claim, const RsvPool *pool);
 extern RsvWrite rsv_claim_change(RsvClaim *claim, RsvState state, bool wait, TransactionId *holder);
 extern void rsv_log(const RsvEntry *entry);
@@ -575,9 +577,12 @@ extern void rsv_claim_free(const RsvClaim *claim, int64 quantity);
 /* settle.c: what becomes of a claim */
 extern void rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim);
 extern bool rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry);
-extern void rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim,
+extern void rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, bool lapsed_too,
+							   RsvClaim *claim,
 							   bool *released);
 extern const char *rsv_settle_finalize(const pg_uuid_t *claim_id, RsvClaim *claim);
+
+/* sweep.c: putting in order what nobody has come for */
 #define RSV_SWEPT PG_INT32_MAX
 extern int32 rsv_sweep_holds(int32 *pool_id, int32 pools, int32 max);
 extern void rsv_sweep_slots(int32 *pool_id, int32 pools, TransactionId quiet_since);

@@ -1,7 +1,7 @@
 /*
  * settle.c
- *	  What becomes of a claim: extend, release, finalize, lapse; for refund.c,
- *	  how it is written.
+ *	  What becomes of a claim: extend, release, finalize; for refund.c, how it is
+ *	  written.
  *
  * Each is a loop: read the newest version of the claim, decide, compare and
  * set. The set waits for an unfinished transaction that is changing the same
@@ -29,14 +29,16 @@
 static TimestampTz begin(const pg_uuid_t *claim_id, RsvClaim *claim, RsvPool *pool);
 static bool is_live_hold(const RsvClaim *claim, TimestampTz now);
 static RsvState state_at(const RsvClaim *claim, TimestampTz now);
+static void await_decision(RsvClaim *claim, TimestampTz now);
+static bool is_lapsing(const pg_uuid_t *claim_id);
 static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim,
 							RsvPool *pool, bool *replayed);
 static bool may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now,
 						bool *taken_again);
+static bool is_newest(RsvClaim *claim);
 pg_noreturn static void refuse_undecided(const RsvClaim *claim);
 static void answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool,
 							bool replayed, RsvAnswer *answer);
-static int32 sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of);
 
 /*
  * extend(claim_id uuid, ttl interval) -> (status, claim_id, expires_at)
@@ -63,14 +65,16 @@ rsv_extend(PG_FUNCTION_ARGS)
 	rsv_require_writable("extend");
 	now = begin(claim_id, &claim, &pool);
 	end = rsv_hold_end(now, ttl);
-	while (is_live_hold(&claim, now) && claim.expires_at < end)
+	for (;; rsv_settle_read(claim_id, &claim))
 	{
+		await_decision(&claim, now);
+		if (!is_live_hold(&claim, now) || claim.expires_at >= end)
+			break;
 		claim.expires_at = end;
 		if (rsv_settle_change(
 				&claim, RSV_HELD,
 				&(RsvEntry) {.at = now, .event = "extended", .quantity = claim.quantity}))
 			break;
-		rsv_settle_read(claim_id, &claim);
 	}
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(statuses[state_at(&claim, now)]),
@@ -94,7 +98,7 @@ rsv_release(PG_FUNCTION_ARGS)
 	rsv_answer_begin(&answer, fcinfo);
 	claim_id = rsv_argument_claim_id(fcinfo, 0);
 	rsv_require_writable("release");
-	rsv_settle_release(claim_id, now, &claim, &released);
+	rsv_settle_release(claim_id, now, false, &claim, &released);
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(statuses[state_at(&claim, now)]),
 							  UUIDPGetDatum(claim_id),
@@ -128,35 +132,6 @@ rsv_finalize(PG_FUNCTION_ARGS)
 	rsv_require_writable("finalize");
 	status = finalize(claim_id, quantity, &claim, &pool, &replayed);
 	answer_finalize(status, &claim, &pool, replayed, &answer);
-	return (Datum) 0;
-}
-
-/*
- * sweep(max integer) -> (status, lapsed)
- *
- * Gives back up to max units whose hold is over, of all pools, and offers what is
- * free to those who wait. Nothing depends on it: a lapsed unit is free for anyone
- * at once, and any call serves the line of its pool. It keeps the books short.
- */
-PG_FUNCTION_INFO_V1(rsv_sweep);
-Datum
-rsv_sweep(PG_FUNCTION_ARGS)
-{
-	int32 pool_id = 0;
-	int32 max;
-	int32 lapsed;
-	RsvAnswer answer;
-
-	rsv_answer_begin(&answer, fcinfo);
-	max = rsv_argument_int32(fcinfo, 0, "max", 1, RSV_SWEEP_BATCH_MAX);
-	rsv_require_writable("sweep");
-	lapsed = rsv_sweep_holds(&pool_id, PG_INT32_MAX, max);
-	pool_id = 0;
-	rsv_sweep_slots(&pool_id, max, ReadNextTransactionId());
-	pool_id = 0;
-	rsv_line_sweep(&pool_id, max);
-	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("swept"), Int32GetDatum(lapsed)},
-				   (bool[]) {false, false});
 	return (Datum) 0;
 }
 
@@ -214,6 +189,43 @@ rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim)
 }
 
 /*
+ * Waits for whoever is changing a hold whose time is over, and reads it anew: an extend,
+ * or a finalize that came in time, may be about to commit, and then it has not lapsed.
+ */
+static void
+await_decision(RsvClaim *claim, TimestampTz now)
+{
+	pg_uuid_t claim_id = claim->claim_id;
+
+	while (state_at(claim, now) != claim->state && !rsv_scan_stands(RSV_CLAIM, &claim->tid) &&
+		   !is_lapsing(&claim_id))
+	{
+		rsv_claim_lock(&claim_id);
+		rsv_settle_read(&claim_id, claim);
+	}
+}
+
+/* Is somebody taking what has lapsed? Then it has, however that ends. */
+static bool
+is_lapsing(const pg_uuid_t *claim_id)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(claim_id)};
+	bool lapsing = false;
+	RsvScan scan;
+
+	rsv_scan_begin(&scan, RSV_CLAIM_PKEY, NULL, &key, 1);
+	while (!lapsing && rsv_scan_next(&scan))
+	{
+		RsvClaim version;
+
+		rsv_claim_from_scan(&scan, &version);
+		lapsing = TransactionIdIsValid(scan.dirty.xmin) && version.state == RSV_LAPSED;
+	}
+	rsv_scan_end(&scan);
+	return lapsing;
+}
+
+/*
  * Makes the change, the log entry, and what comes back free, unless the pool is
  * gone; false: read again. The caller leaves out of the entry what the claim says.
  */
@@ -242,22 +254,30 @@ rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry)
 	return true;
 }
 
-/* Gives a live hold back; *released if it was this call that did. */
+/*
+ * Gives a live hold back; *released if this call did. One whose time is over is left to
+ * whoever claims next, unless the caller wants it back, too (lapsed_too).
+ */
 void
-rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, RsvClaim *claim, bool *released)
+rsv_settle_release(const pg_uuid_t *claim_id, TimestampTz now, bool lapsed_too, RsvClaim *claim,
+				   bool *released)
 {
-	*released = false;
-	rsv_settle_read(claim_id, claim);
-	while (is_live_hold(claim, now) && !*released)
+	for (rsv_settle_read(claim_id, claim);; rsv_settle_read(claim_id, claim))
 	{
-		*released = rsv_settle_change(claim, RSV_RELEASED,
-									  &(RsvEntry) {.at = now,
-												   .event = "released",
-												   .quantity = claim->quantity,
-												   .change = claim->quantity});
+		RsvEntry entry = {.at = now, .event = "released"};
+
+		await_decision(claim, now);
+		*released = is_live_hold(claim, now);
+		if (!*released && !(lapsed_too && claim->state == RSV_HELD))
+			return;
 		if (!*released)
-			rsv_settle_read(claim_id, claim);
+			entry.event = "lapsed";
+		entry.quantity = entry.change = claim->quantity;
+		if (rsv_settle_change(claim, *released ? RSV_RELEASED : RSV_LAPSED, &entry))
+			break;
 	}
+	if (!*released)
+		rsv_stats_add(claim->pool_id, RSV_COUNT_LAPSES, 1);
 }
 
 /* Finalizes all of a claim, and returns the status. */
@@ -300,9 +320,11 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 
 		if (!is_live_hold(claim, now) && !may_be_late(claim, wanted, pool, &now, &taken_again))
 		{
-			/* perhaps because another call has finalized it meanwhile */
+			/* perhaps because another call has changed it meanwhile, or we have served the line */
+			ItemPointerData seen = claim->tid;
+
 			rsv_settle_read(claim_id, claim);
-			if (claim->state == state)
+			if (ItemPointerEquals(&claim->tid, &seen))
 				return "lapsed";
 			continue;
 		}
@@ -342,7 +364,7 @@ may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now, bool
 		rsv_limit_holdings(pool, claim->holder, *now, &holds) > pool->per_holder - wanted)
 		return false;
 	if (claim->state == RSV_HELD)
-		return !rsv_pass_barred(pool, *now);
+		return !rsv_pass_barred(pool, *now) && is_newest(claim);
 
 	supply = claim->numbered
 		? rsv_pass_take_unit(pool, claim->number, now, deadline)
@@ -352,6 +374,16 @@ may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now, bool
 	*taken_again = supply == RSV_TAKEN;
 	claim->by_holder = claim->by_holder || pool->counts;
 	return *taken_again;
+}
+
+/* Is the claim as it was read? Who serves the line deals out what has lapsed, also this. */
+static bool
+is_newest(RsvClaim *claim)
+{
+	RsvClaim now;
+
+	rsv_settle_read(&claim->claim_id, &now);
+	return ItemPointerEquals(&now.tid, &claim->tid);
 }
 
 static void
@@ -381,109 +413,4 @@ answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool, 
 				   BoolGetDatum(finalized && claim->expires_at <= claim->finalized_at),
 				   BoolGetDatum(replayed)},
 		(bool[]) {false, false, false, !claim->numbered, false, false, !finalized, false, false});
-}
-
-/*
- * Gives back up to max lapsed units, looking at up to so many pools, those above
- * *pool_id. Moves it to where the next call goes on, RSV_SWEPT if there is nothing more.
- */
-int32
-rsv_sweep_holds(int32 *pool_id, int32 pools, int32 max)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	Snapshot as_of = rsv_store_now();
-	int32 lapsed = 0;
-	bool found = true;
-
-	for (int32 i = 0; found && i < pools && lapsed < max; i++)
-	{
-		RsvKey key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(*pool_id)};
-		RsvScan scan;
-		RsvClaim first;
-
-		/* the earliest hold of the next pool that has any */
-		rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, &key, 1);
-		found = rsv_scan_next(&scan);
-		if (found)
-			rsv_claim_from_scan(&scan, &first);
-		rsv_scan_end(&scan);
-		*pool_id = found ? first.pool_id : RSV_SWEPT;
-		if (found && first.expires_at <= now && rsv_pool_is_whole(*pool_id, as_of))
-			lapsed += sweep_pool(*pool_id, max - lapsed, now, as_of);
-	}
-	rsv_store_forget(as_of);
-	/* this pool may have more */
-	if (found && lapsed == max)
-		(*pool_id)--;
-	return lapsed;
-}
-
-/* Gives back up to max lapsed units of one pool. Passes over what is locked. */
-static int32
-sweep_pool(int32 pool_id, int32 max, TimestampTz now, Snapshot as_of)
-{
-	RsvKey keys[] = {
-		{BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)},
-		{BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now)},
-	};
-	MemoryContext row =
-		AllocSetContextCreate(CurrentMemoryContext, "reservation sweep row", ALLOCSET_SMALL_SIZES);
-	int32 lapsed = 0;
-	RsvScan scan;
-
-	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
-	while (lapsed < max && rsv_scan_next(&scan))
-	{
-		MemoryContext caller = MemoryContextSwitchTo(row);
-		RsvClaim claim;
-		TransactionId holder;
-
-		CHECK_FOR_INTERRUPTS();
-		rsv_claim_from_scan(&scan, &claim);
-		if (rsv_claim_lapse(&claim, now, &holder) == RSV_WRITTEN)
-		{
-			rsv_claim_free(&claim, claim.quantity);
-			lapsed++;
-		}
-		MemoryContextSwitchTo(caller);
-		MemoryContextReset(row);
-	}
-	rsv_scan_end(&scan);
-	MemoryContextDelete(row);
-	if (lapsed > 0)
-	{
-		RsvPool pool;
-
-		rsv_pool_read(pool_id, &pool);
-		if (!pool.dropped)
-			(void) rsv_line_look(&pool, now);
-	}
-	return lapsed;
-}
-
-/*
- * Puts the slots of up to so many counted pools together, those above *pool_id, if
- * they have been quiet since this transaction id was the next. Moves *pool_id as
- * rsv_sweep_holds does.
- */
-void
-rsv_sweep_slots(int32 *pool_id, int32 pools, TransactionId quiet_since)
-{
-	Snapshot as_of = rsv_store_now();
-	bool found = true;
-
-	for (int32 i = 0; found && i < pools; i++)
-	{
-		RsvKey key = {BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(*pool_id)};
-		RsvScan scan;
-
-		CHECK_FOR_INTERRUPTS();
-		rsv_scan_begin(&scan, RSV_STOCK_SPLIT, as_of, &key, 1);
-		found = rsv_scan_next(&scan);
-		*pool_id = found ? DatumGetInt32(scan.slot->tts_values[0]) : RSV_SWEPT;
-		rsv_scan_end(&scan);
-		if (found)
-			rsv_slot_merge(*pool_id, quiet_since);
-	}
-	rsv_store_forget(as_of);
 }

@@ -424,7 +424,6 @@ next_order_number(int64 *settled)
 {
 	static int64 settled_before = 0; /* a guess of where to stop: the index is read by the page */
 	List *taken;
-	ListCell *cell;
 	int64 next;
 	bool all_committed = true;
 
@@ -433,9 +432,9 @@ next_order_number(int64 *settled)
 	settled_before = *settled;
 
 	next = *settled + 1;
-	foreach(cell, taken)
+	for (int i = list_length(taken) - 1; i >= 0; i--)
 	{
-		const TakenNumber *number = lfirst(cell);
+		const TakenNumber *number = list_nth(taken, i);
 
 		if (number->number > next)
 			break;
@@ -448,7 +447,7 @@ next_order_number(int64 *settled)
 }
 
 /*
- * Lists the numbers above the highest settled one, ascending, but none below "from":
+ * Lists the numbers above the highest settled one, descending, but none below "from":
  * false if there was nothing settled from there on.
  */
 static bool
@@ -470,7 +469,7 @@ read_taken_numbers(int64 from, List **taken, int64 *settled)
 		*settled = Max(*settled, DatumGetInt64(scan.slot->tts_values[ORDER_SETTLED]));
 		complete = number->number <= *settled;
 		if (!complete)
-			*taken = lcons(number, *taken);
+			*taken = lappend(*taken, number);
 	}
 	rsv_scan_end(&scan);
 	return complete;

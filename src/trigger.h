@@ -122,6 +122,8 @@ extern bool rsv_numeral_read(const RsvNumeral *numeral, Datum value, int32 *numb
 /* holder.c: rows as holders of claims */
 extern void rsv_holder_learn(Relation relation, RsvHolder *holder);
 extern text *rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row);
+extern bool rsv_holder_is(const RsvHolder *holder, Relation relation, HeapTuple row,
+						  const text *name);
 extern void rsv_holder_require_key(Relation relation, const RsvHolder *holder,
 								   const char *function);
 extern bool rsv_holder_same(const text *a, const text *b);

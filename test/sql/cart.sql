@@ -90,3 +90,12 @@ FROM (SELECT string_agg(md5(i::text), '' ORDER BY i) AS name FROM generate_serie
     reservation.create_pool(name || '12345678', 1) p, reservation.cart_add(name || '87654321', p.pool, 1, jsonb_build_object('x', left(name, 610))) a;
 
 SELECT * FROM reservation.verify();
+
+-- a checkout goes on with the target of a merge, also if its cart has been emptied since
+SELECT status FROM reservation.create_pool('cart merged', 5);
+SELECT status FROM reservation.cart_set('cart guest', 'cart merged', 1);
+SELECT status FROM reservation.checkout_cart('cart guest', 'cart merged', 'ann');
+SELECT status FROM reservation.cart_set('cart guest', 'cart merged', 0);
+SELECT status FROM reservation.cart_merge('cart guest', 'cart user');
+SELECT cart FROM reservation.checkout WHERE request_id = 'cart merged';
+SELECT status FROM reservation.checkout c, reservation.cancel_checkout(c.checkout_id) WHERE request_id = 'cart merged';

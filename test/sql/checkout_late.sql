@@ -97,6 +97,19 @@ SELECT status FROM reservation.finalize_checkout(:'id');
 SELECT available, held, finalized FROM reservation.availability('{late stock}');
 SELECT payment_id FROM reservation.refunds_due WHERE checkout_id = :'id';
 
+-- lapsed while somebody waits: the money is due back, and who waits is offered what lapsed, paid for or not
+SELECT status FROM reservation.create_pool('late line', 2);
+SELECT checkout_id AS paid FROM reservation.checkout('late 12', 'oli', '[{"pool": "late line"}]', '1 us', 100) \gset
+SELECT status FROM reservation.record_payment(:'paid', 'late', 'late 12', 100, 'EUR', :signed);
+SELECT checkout_id AS unpaid FROM reservation.checkout('late 13', 'pia', '[{"pool": "late line", "number": 2}]', '100 ms') \gset
+SELECT status, position FROM reservation.join_line('late line', 'fay');
+SELECT holder, state FROM reservation.tickets WHERE pool = 'late line' ORDER BY number;
+SELECT status FROM reservation.finalize_checkout(:'paid');
+SELECT status, position FROM reservation.join_line('late line', 'gus');
+SELECT pg_sleep(0.11);
+SELECT status FROM reservation.finalize_checkout(:'unpaid');
+SELECT holder, state FROM reservation.tickets WHERE pool = 'late line' ORDER BY number;
+
 -- no money without goods goes unnoticed
 SELECT (SELECT sum(amount) FROM reservation.payments WHERE provider = 'late') AS recorded,
     (SELECT sum(amount) FROM reservation.checkouts WHERE request_id ~ '^late ' AND order_id IS NOT NULL) AS sold,

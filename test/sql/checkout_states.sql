@@ -88,3 +88,15 @@ FROM (VALUES (100, '{}'::text[]), (100, '{pay}'), (100, '{pay,finalize}'), (100,
 WHERE answer ~ 'replayed|not_paid|bad_signature|amount_mismatch|payment_used|nothing_due' OR (last = 'finalize' AND answer IN ('cancelled', 'lapsed'))
     OR (last = 'cancel' AND answer = 'finalized') OR before IN ('finalized', 'cancelled') AND last IN ('finalize', 'cancel');
 SELECT * FROM reservation.verify();
+
+-- what was finalized one by one goes back with the rest, and what has lapsed
+SELECT status FROM reservation.create_pool('st one', 3, 'numbered');
+SELECT checkout_id AS id FROM reservation.checkout('st one', 'ann', '[{"pool": "st one", "quantity": 2}, {"pool": "st b", "quantity": 3}]', '1 day', 100) \gset
+SELECT pg_temp.pay(:'id', ' one');
+SELECT f.status FROM reservation.claims c, reservation.finalize(c.claim_id) f WHERE c.request_id = 'st one' AND (c.number = 1 OR c.number IS NULL);
+UPDATE reservation.claim SET expires_at = '2000-01-01' WHERE request_id = 'st one' AND number = 2;
+SELECT status FROM reservation.cancel_checkout(:'id');
+SELECT pool, number, quantity, state FROM reservation.claims WHERE request_id = 'st one' ORDER BY pool DESC, number;
+SELECT available FROM reservation.availability('{st one}');
+SELECT count(*) FROM reservation.refunds_due WHERE checkout_id = :'id';
+SELECT * FROM reservation.verify();

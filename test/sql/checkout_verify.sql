@@ -104,6 +104,31 @@ SET LOCAL session_replication_role = replica;
 DELETE FROM reservation.log WHERE checkout_id = :'sold' AND kind = 'order';
 SELECT * FROM pg_temp.report();
 ROLLBACK;
+-- money that is due back, and lost, or of another amount
+BEGIN;
+DELETE FROM reservation.payment WHERE payment_id = 'cv gone';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+BEGIN;
+UPDATE reservation.payment SET amount = 1 WHERE payment_id = 'cv gone';
+SELECT * FROM pg_temp.report();
+ROLLBACK;
+-- goods that were sold by a checkout whose money is due back
+BEGIN;
+UPDATE reservation.claim SET state = 'finalized', finalized_at = claimed_at WHERE request_id = 'cv gone';
+SELECT problem FROM pg_temp.report();
+ROLLBACK;
+-- claims that are none: reported, and nothing is taken for what it is not
+BEGIN;
+UPDATE reservation.checkout SET claims = '["a long string, which would be read as an object if nobody looked", 5, {"claim_id": 5, "pool": "cv"}]'
+    WHERE checkout_id = :'paid';
+SELECT * FROM pg_temp.report();
+SAVEPOINT s;
+SELECT * FROM reservation.finalize_checkout(:'paid');
+ROLLBACK TO s;
+UPDATE reservation.checkout SET claims = '[{"claim_id": 5, "pool": "cv"}]' WHERE checkout_id = :'paid';
+SELECT * FROM reservation.finalize_checkout(:'paid');
+ROLLBACK;
 -- the constraints do not let through what nobody may write
 \set VERBOSITY sqlstate
 UPDATE reservation.checkout SET state = 'finalized', ended_at = now(), paid_at = NULL WHERE checkout_id = :'paid';
@@ -111,5 +136,6 @@ UPDATE reservation.checkout SET state = 'shipped' WHERE checkout_id = :'paid';
 INSERT INTO reservation.payment SELECT provider, 'cv twice', checkout_id, amount, currency, state, answer, received_at FROM reservation.payment WHERE payment_id = 'cv sold';
 INSERT INTO reservation.payment_provider VALUES ('cv empty', 'stripe', '');
 UPDATE reservation.order SET order_number = settled WHERE checkout_id = :'last';
+UPDATE reservation.checkout SET claims = '5' WHERE checkout_id = :'paid';
 \set VERBOSITY default
 SELECT * FROM pg_temp.report();

@@ -137,5 +137,25 @@ SELECT l.status FROM reservation.tickets t, reservation.leave_line(ticket_id) l 
 SELECT stand('line long');
 SELECT l.status FROM reservation.tickets t, reservation.leave_line(ticket_id) l WHERE pool = 'line long' AND t.quantity = 2;
 SELECT stand('line long');
+
+-- whoever finalizes late serves the line first, perhaps with that very hold: it has lapsed then, and nothing else
+SELECT status FROM reservation.create_pool('line late', 1);
+SELECT claim_id AS late FROM reservation.claim_next('line late', 'late', ttl => '50 ms') \gset
+SELECT wait('line late');
+SELECT pg_sleep(0.06);
+SELECT status, late FROM reservation.finalize(:'late');
+SELECT stand('line late');
+SELECT status FROM reservation.create_pool('line late stock', 5, 'counted', per_holder => 5);
+SELECT claim_id AS late FROM reservation.take('line late stock', 'late', 5, ttl => '50 ms') \gset
+SELECT wait('line late stock', 2);
+SELECT pg_sleep(0.06);
+SELECT status, late FROM reservation.finalize(:'late');
+SELECT status, late FROM reservation.finalize(:'late', 1);
+SELECT stand('line late stock');
+-- an offer, in part, once it has lapsed
+SELECT status FROM reservation.create_pool('line late offer', 2, 'counted', per_holder => 2, offer_ttl => '50 ms');
+SELECT wait('line late offer', 2), wait('line late offer', 2);
+SELECT pg_sleep(0.06);
+SELECT status, late FROM reservation.finalize((SELECT claim_ids[1] FROM reservation.tickets WHERE pool = 'line late offer' AND holder = 'w1'), 1);
 SELECT * FROM reservation.verify();
 DROP TABLE line_order, line_job, line_member;

@@ -106,3 +106,17 @@ SELECT current_setting('test.seen', true) AS seen;
 DROP TABLE diver;
 DROP FUNCTION seen;
 SELECT * FROM reservation.verify();
+
+-- a row that was written without the trigger, with a key too long for a name of ours
+SELECT status FROM reservation.create_pool('nv long', 3);
+CREATE TABLE nv_long (id text PRIMARY KEY, number integer UNIQUE);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON nv_long FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('nv long', 'number');
+CREATE TRIGGER number_back AFTER DELETE ON nv_long FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('nv long', 'number');
+INSERT INTO nv_long VALUES ('a');
+SET session_replication_role = replica;
+UPDATE nv_long SET id = repeat('x', 1500);
+RESET session_replication_role;
+SELECT problem FROM reservation.verify('nv long');
+SELECT count(*) FROM reservation.repair('nv long');
+DELETE FROM nv_long;
+DROP TABLE nv_long;

@@ -105,6 +105,22 @@ SELECT * FROM reservation.refund(:'other', 1, request_id => 'r1');
 \set VERBOSITY default
 SELECT status, replayed FROM reservation.refund(:'first', request_id => 'r1');
 
+
+-- whoever may write our tables may have put something else in the place of an answer
+SELECT status FROM reservation.claim_next('order', 'ann', request_id => 'not an answer');
+BEGIN;
+UPDATE reservation.request SET response = '["a long string, which would be read as an object if nobody looked"]' WHERE request_id = 'not an answer';
+SELECT * FROM reservation.claim_next('order', 'ann', request_id => 'not an answer');
+ROLLBACK;
+BEGIN;
+UPDATE reservation.request SET response = '[{"status": 17}]' WHERE request_id = 'not an answer';
+SELECT * FROM reservation.claim_next('order', 'ann', request_id => 'not an answer');
+ROLLBACK;
+\set VERBOSITY sqlstate
+UPDATE reservation.request SET response = '17' WHERE request_id = 'not an answer';
+UPDATE reservation.request SET response = NULL WHERE request_id = 'not an answer';
+\set VERBOSITY default
+
 -- a name that is used for a new pool brings none of the old keys
 SELECT status FROM reservation.drop_pool('scarce', true);
 SELECT status FROM reservation.create_pool('scarce', 1);

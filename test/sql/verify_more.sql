@@ -18,9 +18,9 @@ SELECT status, number FROM reservation.claim_next('vm', 'ann', request_id => 'vm
 SELECT claim_id AS sale FROM reservation.claim_next('vm', 'bob') \gset
 SELECT status FROM reservation.finalize(:'sale');
 
--- a request id without an answer; a claim that ended twice; rows of a kind that the pool does not have; labels that it denies
+-- an answer that is none; a claim that ended twice; rows of a kind that the pool does not have; labels that it denies
 BEGIN;
-UPDATE reservation.request SET response = NULL WHERE pool_id = :v;
+UPDATE reservation.request SET response = '[{"claim_id": "lost"}, "claim_id", 5, {"claim_id": 5}]' WHERE pool_id = :v;
 SELECT * FROM pg_temp.report();
 ROLLBACK;
 BEGIN;
