@@ -68,9 +68,10 @@ CREATE TABLE reservation.pool (
     CONSTRAINT pool_per_holder CHECK (per_holder >= 1),
     CONSTRAINT pool_bounds CHECK (ceiling >= floor),
     CONSTRAINT pool_window CHECK (closes_at > opens_at),
-    CONSTRAINT pool_rates CHECK (holder_rate >= 1 AND pool_rate >= 1 AND holder_period > interval '0' AND pool_period > interval '0'),
+    CONSTRAINT pool_rates CHECK (holder_rate >= 1 AND pool_rate >= 1 AND extract(epoch FROM holder_period) > 0
+        AND extract(epoch FROM pool_period) > 0),
     CONSTRAINT pool_periods CHECK ((holder_rate IS NULL) = (holder_period IS NULL) AND (pool_rate IS NULL) = (pool_period IS NULL)),
-    CONSTRAINT pool_notify CHECK (notify_every > interval '0')
+    CONSTRAINT pool_notify CHECK (extract(epoch FROM notify_every) > 0)
 ) USING heap;
 CREATE UNIQUE INDEX pool_name ON reservation.pool (pool) WHERE dropped_at IS NULL;
 COMMENT ON TABLE reservation.pool IS 'what can be claimed: one row per edition, hall, item or account';
@@ -291,6 +292,7 @@ CREATE TABLE reservation.line_block (
 ) USING heap;
 CREATE INDEX line_block_place ON reservation.line_block (pool_id, block);
 CREATE UNIQUE INDEX line_block_base ON reservation.line_block (pool_id, block) WHERE base AND waiting = 0;
+ALTER TABLE reservation.line_block REPLICA IDENTITY FULL; -- it has no key, and rows are deleted
 COMMENT ON TABLE reservation.line_block IS 'how many wait in each thousand numbers of a line, once those have been counted, so that nobody counts them again: several rows add up';
 COMMENT ON COLUMN reservation.line_block.pool_id IS 'the pool of the line';
 COMMENT ON COLUMN reservation.line_block.block IS 'the numbers of its tickets, divided by 1,000';
@@ -562,6 +564,7 @@ CREATE TABLE reservation.stock (
     quantity bigint NOT NULL,
     added bigint NOT NULL DEFAULT 0,
     CONSTRAINT stock_pkey PRIMARY KEY (pool_id, slot),
+    CONSTRAINT stock_slot CHECK (slot >= 0),
     CONSTRAINT stock_quantity CHECK (quantity >= 0)
 ) USING heap WITH (fillfactor = 70);
 CREATE INDEX stock_split ON reservation.stock (pool_id) WHERE slot > 1;
@@ -571,6 +574,7 @@ COMMENT ON COLUMN reservation.stock.slot IS 'number of the slot: 0 and 1 from th
 COMMENT ON COLUMN reservation.stock.quantity IS 'what this slot can give';
 COMMENT ON COLUMN reservation.stock.added IS 'what adjust and add_units put in here, less what adjust took out';
 COMMENT ON CONSTRAINT stock_pkey ON reservation.stock IS 'one row per slot';
+COMMENT ON CONSTRAINT stock_slot ON reservation.stock IS 'slots are numbered from zero';
 COMMENT ON CONSTRAINT stock_quantity ON reservation.stock IS 'a slot never gives more than it has, so the balance never goes below the floor';
 COMMENT ON INDEX reservation.stock_split IS 'finds the pools that were split, to put their slots together again';
 
@@ -677,31 +681,31 @@ COMMENT ON COLUMN reservation.tickets.claim_ids IS 'holds of the offer';
 CREATE VIEW reservation.entries AS
     SELECT p.pool_id, p.pool, p.created_at AS at, 0 AS place, 'opened' AS event, NULL::uuid AS claim_id,
         p.capacity + p.units_added AS amount, NULL::text AS holder, NULL::text AS actor, NULL::text AS reason,
-        NULL::text AS request_id
+        NULL::text AS request_id, 0::bigint AS position, 0 AS step
     FROM reservation.pool p WHERE p.kind = 'counted'
     UNION ALL
     SELECT c.pool_id, p.pool, c.claimed_at, 1, 'taken',
-        c.claim_id, -c.quantity, c.holder, NULL, NULL, c.request_id
+        c.claim_id, -c.quantity, c.holder, NULL, NULL, c.request_id, c.position, c.step
     FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
     WHERE p.kind = 'counted' AND c.number IS NULL AND c.state = 'held'
     UNION ALL
     SELECT c.pool_id, p.pool, c.claimed_at, 1, CASE WHEN c.finalized_at = c.claimed_at THEN 'charged' ELSE 'taken' END,
-        c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id
+        c.claim_id, -coalesce(c.taken, c.quantity), c.holder, NULL, NULL, c.request_id, c.position, c.step
     FROM reservation.every_claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
     WHERE p.kind = 'counted' AND c.number IS NULL AND c.state <> 'held'
     UNION ALL
-    SELECT l.pool_id, p.pool, l.at, 2, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id
+    SELECT l.pool_id, p.pool, l.at, 1, l.event, l.claim_id, l.change, NULL, l.actor, l.reason, l.request_id, l.position, l.step
     FROM reservation.log l JOIN reservation.pool p ON p.pool_id = l.pool_id
     WHERE l.change IS NOT NULL AND l.change <> 0
     UNION ALL
-    SELECT c.pool_id, p.pool, c.expires_at, 3, 'lapsed', c.claim_id, c.quantity, c.holder, NULL, NULL, NULL
+    SELECT c.pool_id, p.pool, c.expires_at, 2, 'lapsed', c.claim_id, c.quantity, c.holder, NULL, NULL, NULL, 0, 0
     FROM reservation.claim c JOIN reservation.pool p ON p.pool_id = c.pool_id
     WHERE p.kind = 'counted' AND c.number IS NULL AND c.state = 'held' AND c.expires_at <= clock_timestamp();
 COMMENT ON VIEW reservation.entries IS 'every movement of the balance of every counted pool; account_entries() puts those of one in order';
 COMMENT ON COLUMN reservation.entries.pool_id IS 'the pool';
 COMMENT ON COLUMN reservation.entries.pool IS 'name of the pool';
 COMMENT ON COLUMN reservation.entries.at IS 'when';
-COMMENT ON COLUMN reservation.entries.place IS 'order of what was at the same time; 3: a hold whose time is over, and nobody has written that down';
+COMMENT ON COLUMN reservation.entries.place IS 'order of what was at the same time: 0: opened; 1: what happened; 2: a hold whose time is over, and nobody has written that down';
 COMMENT ON COLUMN reservation.entries.event IS 'opened, taken, charged, released, lapsed, finalized (what came back, or was taken again), refunded, adjusted or added';
 COMMENT ON COLUMN reservation.entries.claim_id IS 'the claim, if it was one';
 COMMENT ON COLUMN reservation.entries.amount IS 'what it did to the balance';
@@ -709,6 +713,8 @@ COMMENT ON COLUMN reservation.entries.holder IS 'holder of a claim that was made
 COMMENT ON COLUMN reservation.entries.actor IS 'role that made the call, for what is in the log';
 COMMENT ON COLUMN reservation.entries.reason IS 'why, in the words of the caller';
 COMMENT ON COLUMN reservation.entries.request_id IS 'idempotency key of the call';
+COMMENT ON COLUMN reservation.entries.position IS 'order of what was in the same place: era * 2^48 + transaction id';
+COMMENT ON COLUMN reservation.entries.step IS 'order within the transaction';
 
 CREATE VIEW reservation.stream AS
     SELECT c.position, c.step, c.claimed_at AS at, 'claim' AS kind,
@@ -846,6 +852,12 @@ COMMENT ON COLUMN reservation.refunds_due.received_at IS 'when the payment was r
 COMMENT ON COLUMN reservation.refunds_due.checkout_state IS 'refund_due (the goods were gone), cancelled, or finalized (paid a second time)';
 
 -- Each branch is one thing that can never be so. A statement sees one instant, so a sale under way raises no alarm.
+CREATE FUNCTION reservation.last_drawn(sequence oid) RETURNS bigint
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_last_drawn';
+COMMENT ON FUNCTION reservation.last_drawn IS 'For verify(): the last number of a sequence that nobody will draw any more. NULL: the sequence is being dropped, or there is none.
+Errors: 42501 a sequence that the caller may not read.
+Locks: the sequence, if nobody is dropping it; waits for nobody.';
+
 CREATE VIEW reservation.contradictions AS
     WITH free AS (
         SELECT pool_id, count(*) AS units, min(number) AS lowest, max(number) AS highest
@@ -864,6 +876,9 @@ CREATE VIEW reservation.contradictions AS
             UNION ALL SELECT pool_id, number, claim_id FROM reservation.every_claim
             WHERE number IS NOT NULL AND (state = 'held' OR state = 'finalized')
         ) n GROUP BY pool_id, number HAVING count(*) > 1
+    ), sequence AS MATERIALIZED (
+        SELECT relname, reservation.last_drawn(oid) AS last
+        FROM pg_class WHERE relkind = 'S' AND relnamespace = 'reservation'::regnamespace
     ), odd AS (
         -- claims that contradict themselves or their pool
         SELECT p.pool, p.kind, p.per_holder, p.dropped_at, c.claim_id, c.state, c.number, c.quantity, c.refunded, c.by_holder
@@ -947,14 +962,12 @@ CREATE VIEW reservation.contradictions AS
     WHERE least(f.lowest, l.lowest) < p.first_number
     UNION ALL
     SELECT p.pool, 'a number is above the last that the pool gave out',
-        greatest(p.first_number + p.capacity - 1, pg_sequence_last_value(s.oid))::text,
+        greatest(p.first_number + p.capacity - 1, s.last)::text,
         greatest(f.highest, l.highest)::text, 'Compare reservation.available and reservation.claim with a backup.'
     FROM reservation.pool p LEFT JOIN free f USING (pool_id) LEFT JOIN live l USING (pool_id)
-    LEFT JOIN pg_class s ON s.relname = format('pool_%s_number', p.pool_id) AND s.relkind = 'S'
-        AND s.relnamespace = 'reservation'::regnamespace
-    WHERE p.kind = 'numbered' AND p.capacity IS NOT NULL AND p.dropped_at IS NULL
-        AND (p.units_added = 0 OR s.oid IS NOT NULL)
-        AND greatest(f.highest, l.highest) > greatest(p.first_number + p.capacity - 1, pg_sequence_last_value(s.oid))
+    LEFT JOIN sequence s ON s.relname = format('pool_%s_number', p.pool_id)
+    WHERE p.kind = 'numbered' AND p.capacity IS NOT NULL AND p.dropped_at IS NULL AND (p.units_added = 0 OR s.last IS NOT NULL)
+        AND greatest(f.highest, l.highest) > greatest(p.first_number + p.capacity - 1, s.last)
     UNION ALL
     SELECT p.pool, 'a counted pool has free units', '0', f.units::text, 'Delete them from reservation.available.'
     FROM reservation.pool p JOIN free f USING (pool_id) WHERE p.kind = 'counted'
@@ -991,11 +1004,9 @@ CREATE VIEW reservation.contradictions AS
             AND c.number IS NOT NULL AND (c.state = 'held' OR c.state = 'finalized'))
     UNION ALL
     SELECT p.pool, 'the sequence of an open edition is behind its numbers', l.highest::text,
-        pg_sequence_last_value(s.oid)::text, 'Nothing is lost: claims step over numbers in use.'
-    FROM reservation.pool p JOIN live l USING (pool_id)
-    JOIN pg_class s ON s.relname = format('pool_%s_number', p.pool_id) AND s.relkind = 'S'
-        AND s.relnamespace = 'reservation'::regnamespace
-    WHERE p.capacity IS NULL AND p.dropped_at IS NULL AND pg_sequence_last_value(s.oid) < l.highest
+        s.last::text, 'Nothing is lost: claims step over numbers in use.'
+    FROM reservation.pool p JOIN live l USING (pool_id) JOIN sequence s ON s.relname = format('pool_%s_number', p.pool_id)
+    WHERE p.capacity IS NULL AND p.dropped_at IS NULL AND s.last < l.highest
     UNION ALL
     SELECT p.pool, 'a claim is archived and is not', '1', format('2, claim %s', c.claim_id),
         'Delete the older of its rows in reservation.claim and reservation.claim_archive.'
@@ -1028,11 +1039,10 @@ CREATE VIEW reservation.contradictions AS
     GROUP BY p.pool, t.pool_id, t.number HAVING count(*) > 1
     UNION ALL
     SELECT p.pool, 'the sequence of a line is behind its numbers', max(t.number)::text,
-        coalesce(pg_sequence_last_value(s.oid), 0)::text, 'setval it to that.'
+        s.last::text, 'setval it to that.'
     FROM reservation.ticket t JOIN reservation.pool p USING (pool_id)
-    JOIN pg_class s ON s.relname = format('pool_%s_ticket', p.pool_id) AND s.relkind = 'S'
-        AND s.relnamespace = 'reservation'::regnamespace
-    GROUP BY p.pool, p.pool_id, s.oid HAVING max(t.number) > coalesce(pg_sequence_last_value(s.oid), 0)
+    JOIN sequence s ON s.relname = format('pool_%s_ticket', p.pool_id)
+    GROUP BY p.pool, p.pool_id, s.last HAVING max(t.number) > s.last
     UNION ALL
     SELECT p.pool, 'an offer is not what its ticket asked for', format('%s of %s', t.quantity, t.holder),
         format('%s, ticket %s', sum(coalesce(c.taken, c.quantity)), t.ticket_id),
@@ -1628,7 +1638,7 @@ COMMENT ON COLUMN reservation.holds.holder IS 'who has it; NULL for who may not 
 
 CREATE VIEW reservation.stuck AS
     WITH patience AS (
-        SELECT coalesce(current_setting('reservation.claim_wait', true)::interval, '2 s') AS wait
+        SELECT coalesce(nullif(current_setting('reservation.claim_wait', true), '')::interval, '2 s') AS wait
     ), lock AS MATERIALIZED (
         SELECT * FROM pg_locks WHERE granted
     ), writer AS (
@@ -1652,14 +1662,14 @@ CREATE VIEW reservation.stuck AS
         SELECT NULL, s.active_pid, s.slot_name, 'replication slot', age(s.xmin) FROM pg_replication_slots s
     )
     SELECT 'prepared transaction' AS kind, x.prepared AS since, NULL::integer AS pid, x.gid AS name,
-        format('prepared by %s, keeps what it has claimed', x.owner) AS detail,
+        format('prepared by %s, keeps what it has claimed, if anything', x.owner) AS detail,
         'COMMIT PREPARED or ROLLBACK PREPARED, in this database.' AS hint
     FROM pg_prepared_xacts x, patience
     WHERE x.database = current_database() AND x.prepared < clock_timestamp() - wait
         AND EXISTS (SELECT FROM writer w WHERE w.transactionid = x.transaction)
     UNION ALL
     SELECT a.state, a.state_change, a.pid, a.application_name, format('role %s, in a transaction since %s', a.usename, a.xact_start),
-        'Its transaction keeps what it has claimed. Let the application commit; or pg_terminate_backend(pid).'
+        'Its transaction keeps what it has claimed, if anything. Let the application commit; or pg_terminate_backend(pid).'
     FROM pg_stat_activity a, patience
     WHERE a.state = 'idle in transaction' AND a.state_change < clock_timestamp() - wait
         AND EXISTS (SELECT FROM writer w WHERE w.pid = a.pid)

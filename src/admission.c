@@ -2,9 +2,10 @@
  * admission.c
  *	  Whether a holder may claim from a pool now, before any unit is looked at.
  *
- * The order is the same for every function that claims: the rates of the pool,
- * the holder's lock, the window and the pause. Time is read once the lock is
- * there: by that moment the call judges.
+ * The order is the same for every function that claims: the window and the pause,
+ * the rates of the pool, the holder's lock. Outside of its window a pool spends
+ * nothing and locks nobody. Time is read again once the lock is there: by that moment
+ * the call judges, and the window may have ended.
  *
  * Locks: those of rates (rate.c), then the (pool, holder) of a limited pool.
  */
@@ -20,9 +21,13 @@ const char *
 rsv_admission(const RsvPool *pool, const text *holder, TimestampTz deadline, TimestampTz *now,
 			  Interval **retry_after)
 {
-	const char *refusal = rsv_rate_refusal(pool, holder, deadline, retry_after);
-	bool locked = refusal == NULL && rsv_limit_lock(pool, holder, deadline);
+	const char *refusal = rsv_pool_closed(pool, GetCurrentTimestamp());
+	bool locked = false;
 
+	if (refusal == NULL)
+		refusal = rsv_rate_refusal(pool, holder, deadline, retry_after);
+	if (refusal == NULL)
+		locked = rsv_limit_lock(pool, holder, deadline);
 	*now = GetCurrentTimestamp();
 	if (refusal == NULL)
 		refusal = rsv_pool_closed(pool, *now);

@@ -17,6 +17,7 @@
 
 #include "access/xact.h"
 #include "commands/async.h"
+#include "commands/extension.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -61,19 +62,24 @@ transaction_ends(XactEvent event, void *argument)
 		pool_ids = NIL;
 }
 
-/* Offers of a savepoint that was rolled back are told, too: a hint may be one too many. */
+/*
+ * Offers of a savepoint that was rolled back are told, too: a hint may be one too many.
+ * But the pool may have been rolled back as well, or the extension dropped.
+ */
 static void
 announce_all(void)
 {
 	ListCell *cell;
 
+	if (!OidIsValid(get_extension_oid("reservation", true)))
+		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	foreach(cell, pool_ids)
 	{
 		RsvPool pool;
 
-		rsv_pool_read(lfirst_int(cell), &pool);
-		if (pool.notify_every != NULL && rsv_rate_announces(&pool))
+		if (rsv_pool_try_read(lfirst_int(cell), &pool) && pool.notify_every != NULL &&
+			rsv_rate_announces(&pool))
 			Async_Notify(CHANNEL, text_to_cstring(pool.name));
 	}
 	PopActiveSnapshot();

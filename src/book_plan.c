@@ -12,9 +12,9 @@
 #define BOOK(name) (RSV_PLAN_##name - RSV_PLAN_BOOKS)
 
 RsvPlanInfo rsv_book_plans[] = {
-	[BOOK(EVENTS)] =
+	/* where so many keys end, which nobody but the owner may read; then the rows up to there */
+	[BOOK(EVENTS_PAGE)] =
 		{
-			/* as many keys first, then the rows up to the last of them */
 			.text =
 				"WITH page AS MATERIALIZED ("
 				" SELECT position, step FROM reservation.stream"
@@ -23,21 +23,25 @@ RsvPlanInfo rsv_book_plans[] = {
 				" pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())"
 				"::pg_catalog.text::pg_catalog.int8)"
 				" ORDER BY position USING OPERATOR(pg_catalog.<),"
-				" step USING OPERATOR(pg_catalog.<) LIMIT $3),"
-				" last AS MATERIALIZED ("
+				" step USING OPERATOR(pg_catalog.<) LIMIT $3)"
 				" SELECT position, step FROM page"
 				" ORDER BY position USING OPERATOR(pg_catalog.>),"
-				" step USING OPERATOR(pg_catalog.>) LIMIT 1)"
-				" SELECT pg_catalog.format('%s.%s', e.position, e.step), e.at, e.transaction_id,"
+				" step USING OPERATOR(pg_catalog.>) LIMIT 1",
+			.types = {INT8OID, INT4OID, INT4OID, INT8OID},
+			.read_only = true,
+		},
+	[BOOK(EVENTS)] =
+		{
+			.text =
+				"SELECT pg_catalog.format('%s.%s', e.position, e.step), e.at, e.transaction_id,"
 				" e.kind, e.event, e.pool, e.number, e.claim_id, e.checkout_id, e.quantity,"
 				" e.change, e.actor, e.holder, e.request_id, e.reason, e.details"
 				" FROM reservation.events e"
 				" WHERE ROW(e.position, e.step) OPERATOR(pg_catalog.>) ROW($1, $2)"
-				" AND ROW(e.position, e.step) OPERATOR(pg_catalog.<=)"
-				" ROW((SELECT position FROM last), (SELECT step FROM last))"
+				" AND ROW(e.position, e.step) OPERATOR(pg_catalog.<=) ROW($3, $4)"
 				" ORDER BY e.position USING OPERATOR(pg_catalog.<),"
 				" e.step USING OPERATOR(pg_catalog.<)",
-			.types = {INT8OID, INT4OID, INT4OID, INT8OID},
+			.types = {INT8OID, INT4OID, INT8OID, INT4OID},
 			.read_only = true,
 		},
 	[BOOK(POOL_DETAILS)] =

@@ -14,8 +14,8 @@
  *
  * Nothing here is undone by a rollback, and all of it is gone after a restart.
  *
- * Locks: one spinlock per bucket, for a search through its cells and a few
- * divisions; nothing that can fail or wait happens under it.
+ * Locks: one spinlock per bucket, for a look at the clock, a search through its
+ * cells and a few divisions; nothing that can fail or wait happens under it.
  */
 #include "postgres.h"
 
@@ -24,6 +24,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
+#include "utils/timestamp.h"
 
 #include "rate.h"
 
@@ -84,6 +85,7 @@ rsv_cell_spend(RsvSpend *spend)
 	memcpy(&hash, spend->digest, sizeof(hash));
 	bucket = &cells->buckets[hash % cells->nbuckets];
 	SpinLockAcquire(&bucket->lock);
+	spend->now = GetCurrentTimestamp(); /* no earlier than that of whoever was here before */
 	cell = find_cell(bucket, spend->digest);
 	known = cell < RSV_RATE_WAYS;
 	spend->meter = known ? bucket->meters[cell] : RSV_METER_IDLE;

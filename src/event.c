@@ -27,9 +27,12 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -44,6 +47,7 @@
 #define EVENTS_MAX     1000000
 #define EVENTS_COLUMNS 16
 
+static bool find_page_end(Datum *values, int32 max);
 static int64 current_era(void);
 static text *actor_name(void);
 static void actor_changed(Datum argument, int cache, uint32 hash);
@@ -65,26 +69,50 @@ rsv_events_since(PG_FUNCTION_ARGS)
 	int64 position = -1;
 	int32 step = 0;
 	int32 max;
+	Datum values[4];
 
 	rsv_answer_begin(&answer, fcinfo);
 	if (!PG_ARGISNULL(0))
 		cursor_read(text_to_cstring(PG_GETARG_TEXT_PP(0)), &position, &step);
 	max = rsv_argument_int32(fcinfo, 1, "max", 1, EVENTS_MAX);
+	values[0] = Int64GetDatum(position);
+	values[1] = Int32GetDatum(step);
+	if (!find_page_end(values, max))
+		return (Datum) 0;
 	SPI_connect();
-	rsv_plan_run(RSV_PLAN_EVENTS,
-				 (Datum[]) {Int64GetDatum(position), Int32GetDatum(step), Int32GetDatum(max),
-							Int64GetDatum(current_era() << ERA_SHIFT)},
-				 NULL);
+	rsv_plan_run(RSV_PLAN_EVENTS, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Datum values[EVENTS_COLUMNS];
+		Datum row[EVENTS_COLUMNS];
 		bool nulls[EVENTS_COLUMNS];
 
-		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
-		rsv_answer_row(&answer, values, nulls);
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, row, nulls);
+		rsv_answer_row(&answer, row, nulls);
 	}
 	SPI_finish();
 	return (Datum) 0;
+}
+
+/* From the first two values, the position and step that a page of so many events ends at. */
+static bool
+find_page_end(Datum *values, int32 max)
+{
+	Datum start[] = {values[0], values[1], Int32GetDatum(max),
+					 Int64GetDatum(current_era() << ERA_SHIFT)};
+	RsvPlanSession session;
+	bool found;
+	bool isnull;
+
+	rsv_plan_begin(&session);
+	found = rsv_plan_run(RSV_PLAN_EVENTS_PAGE, start, NULL) == 1;
+	if (found)
+	{
+		/* by value, both of them */
+		values[2] = rsv_plan_value(1, &isnull);
+		values[3] = rsv_plan_value(2, &isnull);
+	}
+	rsv_plan_end(&session);
+	return found;
 }
 
 /*
@@ -111,15 +139,29 @@ rsv_index_events(PG_FUNCTION_ARGS)
 	RsvAnswer answer;
 	RsvPlanSession session;
 	bool enabled;
+	bool wanted[lengthof(names)];
+	bool any = false;
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_argument_required(fcinfo, 0, "enabled");
 	rsv_require_writable("index_events");
 	enabled = PG_GETARG_BOOL(0);
-	rsv_plan_begin(&session);
+	/* one at a time; then the tables in the order in which every other call locks them */
+	LockDatabaseObject(ExtensionRelationId, get_extension_oid("reservation", false), 0,
+					   ShareUpdateExclusiveLock);
 	for (int i = 0; i < (int) lengthof(names); i++)
 	{
-		if (OidIsValid(get_relname_relid(names[i], schema)) != enabled)
+		wanted[i] = OidIsValid(get_relname_relid(names[i], schema)) != enabled;
+		any = any || wanted[i];
+	}
+	rsv_plan_begin(&session);
+	if (any)
+		rsv_plan_command(
+			psprintf("LOCK TABLE reservation.claim, reservation.ticket, reservation.log IN %s MODE",
+					 enabled ? "SHARE" : "ACCESS EXCLUSIVE"));
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (wanted[i])
 			rsv_plan_command(enabled ? create[i] : drop[i]);
 	}
 	rsv_plan_end(&session);
@@ -188,13 +230,13 @@ rsv_event_is_own(const RsvStamp *stamp)
 static int64
 current_era(void)
 {
-	static Oid identity = InvalidOid; /* of the installation that the count is of */
+	static Oid counted = InvalidOid; /* the installation that the count is of */
 	static int64 era;
 	RsvKey key = {BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(DT_NOBEGIN)};
 	Snapshot now;
 	RsvScan scan;
 
-	if (OidIsValid(identity) && identity == rsv_layout_identity())
+	if (OidIsValid(counted) && counted == rsv_layout_installation())
 		return era;
 	now = rsv_store_now();
 	rsv_scan_begin(&scan, RSV_ERA_PKEY, now, &key, 1);
@@ -204,7 +246,7 @@ current_era(void)
 	rsv_store_forget(now);
 	if (era > ERA_MAX)
 		elog(ERROR, "there are more than %d rows in reservation.era", ERA_MAX);
-	identity = rsv_layout_identity();
+	counted = rsv_layout_installation();
 	return era;
 }
 

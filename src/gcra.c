@@ -64,12 +64,11 @@ rsv_gcra_spend(RsvSpend *spend)
 		move_to(&spend->meter, spend->now, debt.us >= 0 ? debt : (Span) {0, 0});
 		return true;
 	}
+	after = sum_of(debt, price, spend->rule.burst);
+	spend->admitted =
+		spend->cost <= spend->rule.burst && !is_longer(after, spend->rule.period_us);
 	if (spend->spending == RSV_LOOK)
 		return false;
-
-	Assert(spend->cost <= spend->rule.burst);
-	after = sum_of(debt, price, spend->rule.burst);
-	spend->admitted = !is_longer(after, spend->rule.period_us);
 	if (spend->admitted)
 		move_to(&spend->meter, spend->now, after);
 	else if (clock_set_back(spend))

@@ -108,6 +108,7 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	RsvMarks *marks;
 	RsvMarksSet *set;
 	bool may_raise;
+	bool look = false;
 
 	memset(hint, 0, offsetof(RsvHint, spots));
 	hint->wanted = wanted;
@@ -125,9 +126,12 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 	else if (now - marks->low_checked <= RSV_TRUST_US)
 		hint->nothing_free = true;
 	else
-		marks->low_checked = now; /* this walk looks, the others go on believing */
+	{
+		look = true; /* this walk, everywhere; the others go on believing */
+		marks->low_checked = now;
+	}
 
-	if (reach == RSV_FULL || (!hint->nothing_free && walk_is_due(marks, hint->low)))
+	if (reach == RSV_FULL || look || (!hint->nothing_free && walk_is_due(marks, hint->low)))
 	{
 		hint->from = hint->low;
 		marks->served = 0;

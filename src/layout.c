@@ -92,6 +92,7 @@ static bool is_locked(const RsvTableInfo *info);
 static Oid named_relation(const char *name);
 static void table_learn(RsvTableInfo *info);
 static void learn_target(RsvTableInfo *info, Relation relation);
+static const RsvTableInfo *current_available(void);
 static void forget_changed(Datum arg, Oid relid);
 static bool knows(const RsvTableInfo *info, Oid relid);
 
@@ -106,18 +107,26 @@ rsv_layout_owner(void)
 	return owner;
 }
 
-/*
- * Tells this installation of the extension from one dropped and created again,
- * and what lies where in it from what lay there before VACUUM FULL or CLUSTER.
- */
+/* Tells this installation of the extension from one dropped and created again. */
+Oid
+rsv_layout_installation(void)
+{
+	return current_available()->oid;
+}
+
+/* The same, and what lies where in it from what lay there before VACUUM FULL or CLUSTER. */
 Oid
 rsv_layout_identity(void)
 {
-	RsvTableInfo *info = &tables[RSV_AVAILABLE];
+	return current_available()->file;
+}
 
-	if (!OidIsValid(info->oid) || info->stale)
-		info = rsv_layout_table(RSV_AVAILABLE);
-	return info->file;
+static const RsvTableInfo *
+current_available(void)
+{
+	const RsvTableInfo *info = &tables[RSV_AVAILABLE];
+
+	return OidIsValid(info->oid) && !info->stale ? info : rsv_layout_table(RSV_AVAILABLE);
 }
 
 /* Keeps a table from being rewritten until the end of the transaction. */

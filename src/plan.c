@@ -338,12 +338,14 @@ static RsvPlanInfo plans[RSV_PLAN_BOOKS] = {
 		{
 			.text = "SELECT at, event, claim_id, amount,"
 					" pg_catalog.sum(amount) OVER (ORDER BY at USING OPERATOR(pg_catalog.<),"
-					" place USING OPERATOR(pg_catalog.<), claim_id USING OPERATOR(pg_catalog.<)"
+					" place USING OPERATOR(pg_catalog.<), position USING OPERATOR(pg_catalog.<),"
+					" step USING OPERATOR(pg_catalog.<), claim_id USING OPERATOR(pg_catalog.<)"
 					" ROWS UNBOUNDED PRECEDING)::pg_catalog.int8 AS balance,"
 					" holder, actor, reason, request_id"
 					" FROM reservation.entries WHERE pool_id OPERATOR(pg_catalog.=) $1"
 					" ORDER BY at USING OPERATOR(pg_catalog.<),"
-					" place USING OPERATOR(pg_catalog.<), claim_id USING OPERATOR(pg_catalog.<)",
+					" place USING OPERATOR(pg_catalog.<), position USING OPERATOR(pg_catalog.<),"
+					" step USING OPERATOR(pg_catalog.<), claim_id USING OPERATOR(pg_catalog.<)",
 			.types = {INT4OID},
 			.read_only = true,
 			.as_caller = true,

@@ -133,16 +133,22 @@ rsv_pool_lookup(const text *name, RsvPool *pool)
 void
 rsv_pool_read(int32 pool_id, RsvPool *pool)
 {
-	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
-	ItemPointer place = place_of(&pool_id, sizeof(pool_id));
-
-	if (pool_from_place(place, pool) && pool->pool_id == pool_id)
-		return;
-	if (!pool_from_index(RSV_POOL_PKEY, &key, pool, place))
+	if (!rsv_pool_try_read(pool_id, pool))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("pool %d of a claim does not exist", pool_id),
 				 errhint("Run SELECT * FROM reservation.verify() to see what else is wrong.")));
+}
+
+/* The same; false if it was never made. */
+bool
+rsv_pool_try_read(int32 pool_id, RsvPool *pool)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
+	ItemPointer place = place_of(&pool_id, sizeof(pool_id));
+
+	return (pool_from_place(place, pool) && pool->pool_id == pool_id) ||
+		pool_from_index(RSV_POOL_PKEY, &key, pool, place);
 }
 
 /*

@@ -106,32 +106,35 @@ rsv_rate_set(RsvRule *rule, int32 burst, Interval *period, const char *what)
 /*
  * Do the limits of a pool let this claim through? NULL if they do, else the
  * status of a refusal. If the limit of the pool refuses, the holder's has spent
- * nothing. Outside of the window that the pool is on sale nothing is spent, and
- * the claim will be refused for that.
+ * nothing: we look there first, as what is spent and given back could refuse
+ * another call of the same holder in between.
  */
 const char *
 rsv_rate_refusal(const RsvPool *pool, const text *holder, TimestampTz deadline,
 				 Interval **retry_after)
 {
 	RsvSpend of_holder = {.spending = RSV_SPEND, .cost = 1, .rule = pool->holder_rate};
-	RsvSpend of_pool = {.spending = RSV_SPEND, .cost = 1, .rule = pool->pool_rate};
+	RsvSpend of_pool = {.spending = RSV_LOOK, .cost = 1, .rule = pool->pool_rate};
 	RsvSpend *refused = NULL;
 	bool decided = true;
 	RsvVerdict verdict;
 
-	if ((pool->holder_rate.burst == 0 && pool->pool_rate.burst == 0) ||
-		rsv_pool_closed(pool, GetCurrentTimestamp()) != NULL)
-		return NULL;
-	if (pool->holder_rate.burst > 0)
+	if (of_holder.rule.burst > 0 && of_pool.rule.burst > 0)
+	{
+		decided = spend_on(&of_pool, OF_POOL, pool, pool->name, deadline);
+		refused = of_pool.admitted ? NULL : &of_pool;
+	}
+	of_pool.spending = RSV_SPEND;
+	if (decided && refused == NULL && of_holder.rule.burst > 0)
 	{
 		decided = spend_on(&of_holder, OF_HOLDER, pool, holder, deadline);
 		refused = of_holder.admitted ? NULL : &of_holder;
 	}
-	if (decided && refused == NULL && pool->pool_rate.burst > 0)
+	if (decided && refused == NULL && of_pool.rule.burst > 0)
 	{
 		decided = spend_on(&of_pool, OF_POOL, pool, pool->name, deadline);
 		refused = of_pool.admitted ? NULL : &of_pool;
-		if ((refused != NULL || !decided) && pool->holder_rate.burst > 0)
+		if ((refused != NULL || !decided) && of_holder.rule.burst > 0)
 		{
 			of_holder.spending = RSV_GIVE_BACK;
 			(void) spend_on(&of_holder, OF_HOLDER, pool, holder, deadline);
@@ -194,7 +197,6 @@ spend_on(RsvSpend *spend, Kind kind, const RsvPool *pool, const text *key, Times
 		.pool_id = pool == NULL ? 0 : pool->pool_id,
 	};
 
-	spend->now = GetCurrentTimestamp();
 	if (seed == NULL)
 	{
 		scope.server = GetSystemIdentifier();
@@ -202,7 +204,7 @@ spend_on(RsvSpend *spend, Kind kind, const RsvPool *pool, const text *key, Times
 		return rsv_meter_spend(spend, pool, deadline);
 	}
 	scope.database = MyDatabaseId;
-	scope.relation = rsv_layout_identity();
+	scope.relation = rsv_layout_installation();
 	hash_limit(spend, seed, seed_length, &scope, key);
 	rsv_cell_spend(spend);
 	return true;

@@ -18,11 +18,11 @@ _PG_init(void)
 {
 	rsv_guc_init();
 	rsv_call_init();
+	rsv_announce_init(); /* at a commit, the last registered comes first, and may make offers */
 	rsv_trigger_init();
 	rsv_arrival_init();
 	rsv_holder_init();
 	rsv_basket_init();
-	rsv_announce_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		rsv_marks_init();

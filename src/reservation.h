@@ -391,6 +391,7 @@ typedef struct RsvSpot
 } RsvSpot;
 
 extern Oid rsv_layout_owner(void);
+extern Oid rsv_layout_installation(void);
 extern Oid rsv_layout_identity(void);
 extern void rsv_layout_lock(RsvTable table);
 extern void rsv_layout_wait(RsvTable table);
@@ -461,7 +462,8 @@ typedef enum RsvPlan
 	RSV_PLAN_OPERATIONS_FORGET,
 	RSV_PLAN_ACCOUNT_ENTRIES,
 	RSV_PLAN_BOOKS, /* from here on in book_plan.c */
-	RSV_PLAN_EVENTS = RSV_PLAN_BOOKS,
+	RSV_PLAN_EVENTS_PAGE = RSV_PLAN_BOOKS,
+	RSV_PLAN_EVENTS,
 	RSV_PLAN_POOL_DETAILS,
 	RSV_PLAN_BALANCE_AT,
 	RSV_PLAN_ARCHIVE,
@@ -526,6 +528,7 @@ extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool
 extern void rsv_pool_find(const text *name, RsvPool *pool);
 extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
+extern bool rsv_pool_try_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_is_whole(int32 pool_id, Snapshot as_of);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
 pg_noreturn extern void rsv_pool_refuse_unknown(const text *name);

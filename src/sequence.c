@@ -23,6 +23,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_sequence.h"
 #include "commands/extension.h"
 #include "commands/sequence.h"
 #include "storage/lmgr.h"
@@ -30,6 +31,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "reservation.h"
 
@@ -62,7 +64,33 @@ static void forget(Datum argument, Oid relation_id);
 static void make_tickets(const RsvPool *pool);
 static int64 draw(Oid sequence);
 static int64 last_value(Oid sequence);
+static void read_last(Oid sequence, int64 *last);
 static int64 last_number(const RsvPool *pool);
+
+/*
+ * last_drawn(sequence oid) -> bigint
+ *
+ * The last number that nobody will draw any more; NULL if the sequence is being
+ * dropped, or has been: whoever asks beside a drop neither waits nor fails.
+ */
+PG_FUNCTION_INFO_V1(rsv_last_drawn);
+Datum
+rsv_last_drawn(PG_FUNCTION_ARGS)
+{
+	Oid sequence = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
+	HeapTuple definition;
+	int64 last;
+
+	if (!ConditionalLockRelationOid(sequence, AccessShareLock))
+		PG_RETURN_NULL();
+	definition = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+	if (!HeapTupleIsValid(definition))
+		PG_RETURN_NULL();
+	last = ((Form_pg_sequence) GETSTRUCT(definition))->seqstart - 1;
+	ReleaseSysCache(definition);
+	read_last(sequence, &last);
+	PG_RETURN_INT64(last);
+}
 
 /* Makes the sequence of a pool, unless there is one. */
 void
@@ -352,17 +380,28 @@ draw(Oid sequence)
 static int64
 last_value(Oid sequence)
 {
-	LOCAL_FCINFO(call, 1);
 	RsvPlanSession session;
-	Datum last;
+	int64 last = -1;
 
 	rsv_plan_begin(&session);
+	read_last(sequence, &last);
+	rsv_plan_end(&session);
+	return last;
+}
+
+/* If any number was drawn, *last is the last one. */
+static void
+read_last(Oid sequence, int64 *last)
+{
+	LOCAL_FCINFO(call, 1);
+	Datum value;
+
 	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
 	call->args[0].value = ObjectIdGetDatum(sequence);
 	call->args[0].isnull = false;
-	last = pg_sequence_last_value(call);
-	rsv_plan_end(&session);
-	return call->isnull ? -1 : DatumGetInt64(last);
+	value = pg_sequence_last_value(call);
+	if (!call->isnull)
+		*last = DatumGetInt64(value);
 }
 
 /* The highest number of the pool's units, one below its first if it has none. */

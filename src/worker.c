@@ -106,6 +106,9 @@ prepare_session(void)
 		{"idle_in_transaction_session_timeout", "0"},
 		/* nothing here should wait for a lock; if it does after all, others come first */
 		{"lock_timeout", "2s"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
 		/* what a failover takes back is done again; waiting for a standby would keep locks */
 		{"synchronous_commit", "local"},
 	};

@@ -350,6 +350,7 @@ my @calls = (
 			"SELECT FROM reservation.events_since(NULL, 100);\n",
 			"SELECT FROM reservation.balance_at('stock', now() - interval '2 s');\n",
 			"SELECT FROM reservation.repair('hall');\n", "SELECT FROM reservation.holds_in_flight();\n",
+			"SELECT FROM reservation.last_drawn(0);\n",
 			"SELECT reservation.shard_of_name('stock'), reservation.shard_of_id(gen_random_uuid());\n",
 			"SELECT reservation.version();\n",
 			"SELECT FROM reservation.pool_status;\nSELECT FROM reservation.stats;\n",

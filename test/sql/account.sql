@@ -78,3 +78,9 @@ SELECT * FROM reservation.verify();
 -- an empty account has one entry
 SELECT status FROM reservation.create_pool('acct empty', 0, 'counted');
 SELECT event, amount, balance FROM reservation.account_entries('acct empty');
+
+-- what is taken from a hold that lapsed: the hold ends first, so the balance is never below the floor
+SELECT status FROM reservation.create_pool('taken over', 5, 'counted');
+SELECT status FROM reservation.take('taken over', 'a', 4, ttl => '1 us');
+SELECT status FROM reservation.take('taken over', 'b', 3);
+SELECT event, amount, balance FROM reservation.account_entries('taken over');

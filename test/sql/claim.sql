@@ -106,6 +106,16 @@ SELECT status, number FROM reservation.claim_next('lapse', 'cem');
 SELECT status, available FROM reservation.claim_next('lapse', 'cem');
 SELECT number, holder, state FROM reservation.claims WHERE pool = 'lapse' ORDER BY claimed_at;
 
+-- a unit that a superuser puts back by hand is found within a second, in a pool that is sold out and has been for long
+SELECT status FROM reservation.create_pool('by hand', 3);
+SELECT status, number FROM reservation.claim_next('by hand', 'ann', 3);
+SELECT status FROM generate_series(1, 2), reservation.claim_next('by hand', 'bob');
+WITH gone AS (DELETE FROM reservation.claim c USING reservation.pool p WHERE c.pool_id = p.pool_id AND p.pool = 'by hand' AND number = 1 RETURNING c.pool_id)
+INSERT INTO reservation.available SELECT pool_id, 1 FROM gone;
+SELECT pg_sleep(1.1);
+SELECT status, number FROM reservation.claim_next('by hand', 'bob');
+SELECT status FROM reservation.claim_next('by hand', 'bob');
+
 -- a wait of any length costs nothing while there is something to take
 SELECT status FROM reservation.create_pool('wait', 2);
 SELECT status FROM reservation.claim_next('wait', 'ann', wait => '178000000 years');

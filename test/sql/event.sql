@@ -155,3 +155,16 @@ SELECT * FROM reservation.verify();
 DROP TABLE event_runner;
 DROP OWNED BY event_cashier;
 DROP ROLE event_cashier;
+
+-- whoever may read the events may follow them
+CREATE ROLE event_reader;
+SELECT status FROM reservation.grant_access('event_reader', 'read');
+SET ROLE event_reader;
+SELECT count(*) = (SELECT count(*) FROM reservation.events) AS everything, count(holder) AS holders FROM reservation.events_since(max => 1000000);
+RESET ROLE;
+REVOKE ALL ON ALL TABLES IN SCHEMA reservation FROM event_reader;
+SET ROLE event_reader;
+SELECT count(*) FROM reservation.events_since();
+RESET ROLE;
+DROP OWNED BY event_reader;
+DROP ROLE event_reader;

@@ -93,3 +93,15 @@ SELECT r.status FROM reservation.claims c, reservation.release(c.claim_id) r WHE
 SELECT f.status FROM reservation.claims c, reservation.finalize(c.claim_id) f WHERE c.pool = 'rate busy' AND c.number = 2;
 
 SELECT * FROM reservation.verify();
+
+-- a pool that is not on sale spends nothing
+SELECT status FROM reservation.create_pool('rate closed', 5, holder_rate => 1, holder_period => '1 day', pool_rate => 1, pool_period => '1 day', opens_at => 'infinity');
+SELECT status, retry_after FROM reservation.claim_next('rate closed', 'ann');
+SELECT status FROM reservation.alter_pool('rate closed', opens_at => '-infinity');
+SELECT status FROM reservation.claim_next('rate closed', 'ann');
+-- the pool refuses before the holder spends: whoever asks next is told by the pool, too
+SELECT status FROM reservation.create_pool('rate look', 5, holder_rate => 1, holder_period => '1 day', pool_rate => 1, pool_period => '1 hour');
+SELECT status FROM reservation.claim_next('rate look', 'ann');
+SELECT status, retry_after <= '1 hour' AS by_the_pool FROM generate_series(1, 3), reservation.claim_next('rate look', 'bob');
+-- a period by what it is worth, 365.25 days a year
+SELECT status FROM reservation.create_pool('rate odd', 5, holder_rate => 1, holder_period => '1 year -361 days', notify_every => '1 year -361 days');

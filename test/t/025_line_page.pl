@@ -66,6 +66,33 @@ $node->safe_psql('postgres', "SELECT FROM reservation.alter_pool('told', notify_
 is(heard(release('told', 5, 'COMMIT')), '', 'and zero ends it');
 is($node->safe_psql('postgres', "SELECT count(*) FROM reservation.tickets WHERE pool = 'told' AND state = 'offered'"),
 	5, 'all were offered');
+
+# What a commit has to tell may be of a pool that was rolled back, or of an extension that is gone.
+is( heard(
+		"BEGIN; CREATE TABLE kept (); SAVEPOINT s; SELECT FROM reservation.create_pool('undone', 1, notify_every => '1 s');
+		SELECT status FROM reservation.join_line('undone', 'ann'); ROLLBACK TO s; COMMIT;
+		SELECT 'kept' FROM kept"),
+	'', 'nothing is told of a pool that was rolled back');
+is($node->safe_psql('postgres', "SELECT count(*) FROM kept"), 0, 'and the transaction committed');
+
+# A number whose row never arrives goes back at the commit, and is offered there.
+$node->safe_psql('postgres', <<'EOF');
+SELECT FROM reservation.create_pool('late', 1, notify_every => '1 hour');
+CREATE TABLE member (id integer PRIMARY KEY, number integer UNIQUE);
+INSERT INTO member VALUES (1);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON member FOR EACH ROW
+	EXECUTE FUNCTION reservation.assign_number('late', 'number');
+EOF
+is( heard(
+		"BEGIN; INSERT INTO member VALUES (1) ON CONFLICT DO NOTHING;
+		SELECT status FROM reservation.join_line('late', 'ann'); COMMIT"),
+	'late', 'what is offered at the commit is told');
+is($node->safe_psql('postgres', "SELECT state FROM reservation.tickets WHERE pool = 'late'"), 'offered', 'it was');
+
 verify_ok($node, 'postgres');
+is(heard("BEGIN; SELECT FROM reservation.alter_pool('told', notify_every => '1 s'); SELECT status FROM reservation.add_units('told', 1);
+	SELECT status FROM reservation.join_line('told', 'zoe'); DROP EXTENSION reservation CASCADE; COMMIT"),
+	'', 'nothing is told of an extension that is gone');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_extension WHERE extname = 'reservation'"), 0, 'and it is');
 $node->stop;
 done_testing();

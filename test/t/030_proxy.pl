@@ -107,7 +107,7 @@ EOF
 my $functions = <<'EOF';
 SELECT format('%s(%s) %s', proname, pg_get_function_arguments(oid), pg_get_function_result(oid))
 FROM pg_proc WHERE pronamespace = 'reservation'::regnamespace AND prorettype <> 'trigger'::regtype
-	AND proname <> ALL ('{stats_by_id,holds_in_flight,events_since,grant_access,availability_by_shard,proxy_call_handler,
+	AND proname <> ALL ('{stats_by_id,holds_in_flight,last_drawn,events_since,grant_access,availability_by_shard,proxy_call_handler,
 		shard_of_names,shard_of_both,shard_of_lines,shards_of}')
 ORDER BY 1
 EOF
