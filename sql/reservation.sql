@@ -67,7 +67,7 @@ CREATE TABLE reservation.pool (
     CONSTRAINT pool_first_number CHECK (first_number >= 0),
     CONSTRAINT pool_per_holder CHECK (per_holder >= 1),
     CONSTRAINT pool_bounds CHECK (ceiling >= floor),
-    CONSTRAINT pool_window CHECK (closes_at > opens_at),
+    CONSTRAINT pool_window CHECK (closes_at > opens_at OR closes_at = 'infinity'),
     CONSTRAINT pool_rates CHECK (holder_rate >= 1 AND pool_rate >= 1 AND extract(epoch FROM holder_period) > 0
         AND extract(epoch FROM pool_period) > 0),
     CONSTRAINT pool_periods CHECK ((holder_rate IS NULL) = (holder_period IS NULL) AND (pool_rate IS NULL) = (pool_period IS NULL)),
@@ -177,7 +177,7 @@ CREATE INDEX claim_expiry ON reservation.claim (pool_id, expires_at) WHERE state
 CREATE INDEX claim_holder ON reservation.claim (holder, pool_id)
     WHERE by_holder AND (state = 'held' OR state = 'finalized');
 CREATE INDEX claim_counted ON reservation.claim (pool_id, claimed_at) WHERE number IS NULL AND state <> 'held';
-COMMENT ON TABLE reservation.claim IS 'who got what: one row per claim, never deleted';
+COMMENT ON TABLE reservation.claim IS 'who got what: one row per claim, never deleted, but archive() may move it to claim_archive';
 COMMENT ON COLUMN reservation.claim.claim_id IS 'UUID version 7; its field rand_a carries the hash of the pool''s name';
 COMMENT ON COLUMN reservation.claim.claimed_at IS 'when the hold began';
 COMMENT ON COLUMN reservation.claim.expires_at IS 'when the hold lapses, infinity: never';
@@ -1547,7 +1547,7 @@ CREATE FUNCTION reservation.events_since(cursor text DEFAULT NULL, max integer D
         details jsonb)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_events_since';
 COMMENT ON FUNCTION reservation.events_since IS 'The next events, in order: those of transactions older than any that is unfinished, so that none comes in behind a reader, in whatever order they commit. cursor: of the last row that the reader has dealt with, NULL: from the beginning; max: most rows, 1 to 1,000,000. No rows: nothing new that is certain yet. Reads what is true now, at every isolation level, in the name of the caller, who needs SELECT on the view events.
-Errors: 22023 bad argument.
+Errors: 22023 bad argument, 42501 events may not be read.
 Locks: none. A retry with the same cursor: the same rows, and perhaps more. Works on a standby.';
 
 CREATE FUNCTION reservation.index_events(enabled boolean DEFAULT true)

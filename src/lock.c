@@ -6,8 +6,8 @@
  * same holder of a limited pool) take a lock on a hash of what they share, held
  * to the end of the transaction. The lock spaces are our own, apart from the
  * application's advisory locks, and bounded: a transaction that makes a million
- * calls takes RSV_LOCKS of each. Two names that fall on one lock cost a wait,
- * never an answer.
+ * calls takes RSV_LOCKS of each. Two names that fall on one lock wait for
+ * each other, as long as one name would.
  *
  * Lock order: a call takes the lock of a cart, then that of its request, that of a
  * bucket of rate limits, the row of a checkout, and the lock of the holder, all
