@@ -57,6 +57,7 @@ INSERT INTO door VALUES
 ('stats_by_id', '',
     'TABLE(pool_id integer, since timestamp with time zone, claims bigint, hint_hits bigint, walks bigint, gone bigint, '
     'busy bigint, replays bigint, lapses bigint, waits bigint, waited_us bigint)', 'v', false),
+('last_drawn', 'sequence oid', 'bigint', 'v', false),
 ('holds_in_flight', '',
     'TABLE(place tid, claim_id uuid, pool_id integer, number integer, quantity bigint, holder text, '
     'claimed_at timestamp with time zone, expires_at timestamp with time zone, transaction_id xid, is_new boolean)', 'v', false),
@@ -270,7 +271,7 @@ SELECT is(pg_temp.columns('reservation.claims'),
     'request_id text, refunded bigint', 'columns of claims');
 SELECT is(pg_temp.columns('reservation.entries'),
     'pool_id integer, pool text, at timestamp with time zone, place integer, event text, claim_id uuid, amount bigint, holder text, '
-    'actor text, reason text, request_id text', 'columns of entries');
+    'actor text, reason text, request_id text, position bigint, step integer', 'columns of entries');
 SELECT is(pg_temp.columns('reservation.stats'),
     'pool text, since timestamp with time zone, claims bigint, hint_hits bigint, walks bigint, gone bigint, busy bigint, '
     'replays bigint, lapses bigint, waits bigint, waited interval, slots bigint', 'columns of stats');
