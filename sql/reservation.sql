@@ -927,7 +927,7 @@ CREATE VIEW reservation.contradictions AS
     SELECT p.pool, 'the entries do not add up to the balance', (coalesce(s.units, 0) + p.floor)::text, e.amount::text,
         'Compare reservation.stock, reservation.claim and reservation.log with a backup.'
     FROM reservation.pool p LEFT JOIN stock s USING (pool_id)
-    JOIN (SELECT pool_id, sum(amount) AS amount FROM reservation.entries WHERE place < 3 GROUP BY pool_id) e USING (pool_id)
+    JOIN (SELECT pool_id, sum(amount) AS amount FROM reservation.entries WHERE place < 2 GROUP BY pool_id) e USING (pool_id)
     WHERE p.dropped_at IS NULL AND e.amount <> coalesce(s.units, 0) + p.floor
     UNION ALL
     SELECT p.pool, 'the log has other refunds than the claim', t.refunded::text,

@@ -186,7 +186,7 @@ RsvPlanInfo rsv_book_plans[] = {
 				" WHERE pool_id OPERATOR(pg_catalog.=) p.pool_id) s, LATERAL ("
 				" SELECT COALESCE(pg_catalog.sum(amount), 0) AS amount"
 				" FROM reservation.entries WHERE pool_id OPERATOR(pg_catalog.=) p.pool_id"
-				" AND place OPERATOR(pg_catalog.<) 3) e, LATERAL ("
+				" AND place OPERATOR(pg_catalog.<) 2) e, LATERAL ("
 				" SELECT COALESCE(pg_catalog.sum(change), 0) AS added FROM reservation.log"
 				" WHERE pool_id OPERATOR(pg_catalog.=) p.pool_id AND claim_id IS NULL) l,"
 				" LATERAL (SELECT COALESCE(pg_catalog.sum(quantity OPERATOR(pg_catalog.-)"
