@@ -84,3 +84,8 @@ SELECT status FROM reservation.create_pool('taken over', 5, 'counted');
 SELECT status FROM reservation.take('taken over', 'a', 4, ttl => '1 us');
 SELECT status FROM reservation.take('taken over', 'b', 3);
 SELECT event, amount, balance FROM reservation.account_entries('taken over');
+-- a hold whose time is over, and that nobody has written down, is among the entries, and the books add up without it
+SELECT status FROM reservation.take('taken over', 'c', 1, ttl => '1 us');
+SELECT event, amount, balance FROM reservation.account_entries('taken over') OFFSET 4;
+SELECT * FROM reservation.verify('taken over');
+SELECT * FROM reservation.repair('taken over');
