@@ -37,6 +37,7 @@ INSERT INTO exception VALUES
     ('reset_stats', 'RUN ON ALL'),
     ('stats_by_id', NULL),          -- what views are made of
     ('holds_in_flight', NULL),
+    ('last_drawn', NULL),
     ('events_since', NULL),         -- a stream, and a cursor, of each shard
     ('grant_access', NULL),         -- rights on the shards belong to the roles there
     ('shard_of_name', NULL),        -- the library has them, at the proxy too

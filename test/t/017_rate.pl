@@ -289,12 +289,14 @@ EOF
 	if (!$preload)
 	{
 		my $claim = sub {
-			my ($holder, $wait) = @_;
-			return "SELECT status FROM reservation.claim_next('storm', '$holder', wait => '$wait')";
+			my ($holder, $wait, $pool) = @_;
+			$pool //= 'storm';
+			return "SELECT status FROM reservation.claim_next('$pool', '$holder', wait => '$wait')";
 		};
-		is(ask($session, "BEGIN;\n" . $claim->('new', '0')), 'rate_limited',
-			"$with: the pool's limit is used up");
-		is(ask($other, $claim->('new', '0')), 'busy',
+		is(ask($session, $claim->('new', '0')), 'rate_limited', "$with: the pool's limit is used up");
+		$query->("SELECT FROM reservation.create_pool('making', 10, holder_rate => 1, holder_period => '1 s')");
+		is(ask($session, "BEGIN;\n" . $claim->('new', '0', 'making')), 'claimed', "$with: a new holder");
+		is(ask($other, $claim->('new', '0', 'making')), 'busy',
 			"$with: a claim waits no longer than it may for a holder's limit in the making");
 		ask($session, 'ROLLBACK');
 		set_clock($clock + 2 * $second);
