@@ -23,6 +23,8 @@
  * under way the innermost that began with it or before.
  *
  * What was put into a basket by a subtransaction that rolls back has not happened.
+ * A statement that fails in it is over, though its context may live on: PL/pgSQL
+ * keeps what hangs below its simple expressions.
  *
  * Lock order: the pools of a statement by their ids; in each pool its slots.
  *
@@ -47,8 +49,9 @@ typedef struct Basket
 	struct Basket *next;
 	MemoryContext statement;
 	MemoryContextCallback ended;
-	int64 command; /* what the statement has written, it wrote as this command or a later one */
-	List *wants;   /* the latest last */
+	SubTransactionId subtransaction; /* in which the statement began */
+	int64 command;                   /* what the statement has written, it wrote as this command or a later one */
+	List *wants;                     /* the latest last */
 } Basket;
 
 static Basket *baskets = NULL; /* the innermost statement first */
@@ -189,6 +192,7 @@ basket_make(MemoryContext statement, int64 command)
 	Basket *basket = MemoryContextAllocZero(statement, sizeof(Basket));
 
 	basket->statement = statement;
+	basket->subtransaction = GetCurrentSubTransactionId();
 	basket->command = command;
 	basket->ended.func = basket_gone;
 	basket->ended.arg = basket;
@@ -198,7 +202,10 @@ basket_make(MemoryContext statement, int64 command)
 	return basket;
 }
 
-/* Memory context callback: touches nothing but our list, and cannot fail. */
+/*
+ * Memory context callback: touches nothing but our list, and cannot fail. The basket of a
+ * statement that has failed is no more in it.
+ */
 static void
 basket_gone(void *argument)
 {
@@ -400,6 +407,8 @@ subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId pa
 {
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
+	while (baskets != NULL && baskets->subtransaction >= id)
+		baskets = baskets->next;
 	forget(&owed, id);
 	for (Basket *basket = baskets; basket != NULL; basket = basket->next)
 		forget(&basket->wants, id);

@@ -185,7 +185,30 @@ DELETE FROM nested_area;
 TABLE books;
 SELECT * FROM reservation.verify();
 
+-- a statement that failed is over, also in a function that PL/pgSQL calls as a simple expression
+CREATE TABLE nested_audit (n integer PRIMARY KEY);
+INSERT INTO nested_audit VALUES (1);
+CREATE FUNCTION note() RETURNS integer LANGUAGE sql AS $$ INSERT INTO nested_audit VALUES (1) RETURNING n $$;
+CREATE FUNCTION note_and_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    noted integer;
+BEGIN
+    BEGIN
+        noted := note();
+    EXCEPTION WHEN unique_violation THEN NULL;
+    END;
+    UPDATE nested_line SET quantity = quantity WHERE id = NEW.id;
+    DELETE FROM nested_line WHERE id = NEW.id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER z_note AFTER INSERT ON nested_line FOR EACH ROW EXECUTE FUNCTION note_and_delete();
+INSERT INTO nested_line VALUES (1, 'cup', 5);
+SELECT * FROM taken;
+TABLE books;
+DROP TRIGGER z_note ON nested_line;
+
 DROP VIEW books, taken;
-DROP TABLE nested_line, nested_order, nested_part, nested_area;
-DROP FUNCTION work, halve, add_line, replace_line, less;
+DROP TABLE nested_line, nested_order, nested_part, nested_area, nested_audit;
+DROP FUNCTION work, halve, add_line, replace_line, less, note, note_and_delete;
 SELECT d.status FROM unnest('{cup,jar}'::text[]) p, reservation.drop_pool(p, true) d;
