@@ -30,14 +30,8 @@
  */
 #include "postgres.h"
 
-#include "access/relation.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
-#include "utils/datum.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "reservation.h"
@@ -58,43 +52,20 @@ typedef struct Pending
 	SubTransactionId given_in;
 	SubTransactionId returned_in; /* InvalidSubTransactionId: not returned */
 	uint64 statement;
-	Oid relation_id;
-	Oid file_id; /* pg_class.relfilenode: changes when the table is written anew */
-	RsvTrail trail;
-	RsvColumn column;
-	RsvColumn pool; /* 0: the trigger names the pool */
-	RsvHolder key;
-	HeapTuple row; /* as the executor got it */
+	RsvAwaited row;
 	int32 pool_id;
-	int32 number;
 	pg_uuid_t claim_id;
 	text *holder; /* the claim shall name this row, when it has arrived; NULL: it does */
 	bool spare;   /* the row did not arrive */
 } Pending;
 
-/* What is looked for in the table. */
-typedef struct Sought
-{
-	const Pending *pending;
-	TupleDesc columns;
-	Datum number;
-	text *pool_name; /* NULL: that of all rows */
-} Sought;
-
 static Statement *statements = NULL;
 static Pending *pendings = NULL; /* the latest first */
 
-static bool others_follow(Relation relation, const Trigger *trigger, int16 event);
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
 static void settle(uint64 statement, bool all);
 static bool decide(Pending *pending, SubTransactionId current, bool all);
-static bool has_arrived(const Pending *pending);
-static bool still_of_type(TupleDesc columns, const RsvColumn *column);
-static bool is_the_row(TupleTableSlot *slot, void *argument);
-static bool has_key(TupleTableSlot *slot, const Sought *sought);
-static bool is_of_pool(TupleTableSlot *slot, const Sought *sought);
-static bool has_claim(const text *pool_name, int32 number);
 static void forget(Pending **link);
 static void transaction_ends(XactEvent event, void *argument);
 static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
@@ -105,38 +76,6 @@ rsv_arrival_init(void)
 {
 	RegisterXactCallback(transaction_ends, NULL);
 	RegisterSubXactCallback(subtransaction_ends, NULL);
-}
-
-/* Learns how this trigger's rows are found again. */
-void
-rsv_arrival_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering)
-{
-	AttrNumber column = numbering->number.column.number;
-
-	numbering->inserted.others_follow = others_follow(relation, trigger, TRIGGER_TYPE_INSERT);
-	numbering->inserted.index_id =
-		rsv_row_index(relation, column, numbering->inserted.others_follow);
-	numbering->updated.others_follow = others_follow(relation, trigger, TRIGGER_TYPE_UPDATE);
-	numbering->updated.index_id = rsv_row_index(relation, column, numbering->updated.others_follow);
-}
-
-/* Do other triggers see an inserted or updated row after us, and perhaps change it? */
-static bool
-others_follow(Relation relation, const Trigger *trigger, int16 event)
-{
-	bool after_us = false;
-
-	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
-	{
-		const Trigger *other = &relation->trigdesc->triggers[i];
-
-		if (other->tgoid == trigger->tgoid)
-			after_us = true;
-		else if (after_us &&
-				 TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, event))
-			return true;
-	}
-	return false;
 }
 
 /* Tells the statement that fires a trigger from every other one. */
@@ -176,7 +115,7 @@ rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
 			pending->returned_in != InvalidSubTransactionId)
 			continue;
 		claim->claim_id = pending->claim_id;
-		claim->number = pending->number;
+		claim->number = pending->row.number;
 		forget(link);
 		return true;
 	}
@@ -201,7 +140,7 @@ rsv_arrival_once_more(const pg_uuid_t *claim_id)
 		if (pending->given_in != current || pending->returned_in != InvalidSubTransactionId ||
 			memcmp(&pending->claim_id, claim_id, sizeof(pg_uuid_t)) != 0)
 			continue;
-		arrived = !pending->spare && has_arrived(pending);
+		arrived = !pending->spare && rsv_awaited_seen(&pending->row);
 		if (!arrived)
 			forget(link);
 		return !arrived;
@@ -223,16 +162,8 @@ rsv_arrival_expect(uint64 statement, const TriggerData *data, const RsvNumbering
 	pending->given_in = GetCurrentSubTransactionId();
 	pending->returned_in = InvalidSubTransactionId;
 	pending->statement = statement;
-	pending->relation_id = RelationGetRelid(data->tg_relation);
-	pending->file_id = data->tg_relation->rd_rel->relfilenode;
-	pending->trail =
-		TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? numbering->updated : numbering->inserted;
-	pending->column = numbering->number.column;
-	pending->pool = numbering->pool;
-	pending->key = numbering->holder;
-	pending->row = heap_copytuple(row);
+	rsv_awaited_note(&pending->row, data, numbering, row, claim->number);
 	pending->pool_id = claim->pool_id;
-	pending->number = claim->number;
 	pending->claim_id = claim->claim_id;
 	pending->holder =
 		rename ? (text *) PG_DETOAST_DATUM_COPY(PointerGetDatum(claim->holder)) : NULL;
@@ -280,7 +211,7 @@ decide(Pending *pending, SubTransactionId current, bool all)
 {
 	bool own = pending->given_in == current;
 
-	if (!pending->spare && has_arrived(pending))
+	if (!pending->spare && rsv_awaited_seen(&pending->row))
 	{
 		if (pending->holder == NULL)
 			return true;
@@ -318,131 +249,13 @@ settle(uint64 statement, bool all)
 	}
 }
 
-/*
- * Has this transaction written the row, whatever became of it since? A table
- * that it has dropped has no rows. Of one that it has altered so that we cannot
- * tell, the number is kept: once written anew, its rows may have another form than
- * the one that we remember.
- */
-static bool
-has_arrived(const Pending *pending)
-{
-	Relation relation = try_relation_open(pending->relation_id, AccessShareLock);
-	Sought sought = {.pending = pending};
-	bool isnull;
-	bool found = true;
-
-	if (relation == NULL)
-		return false;
-	sought.columns = RelationGetDescr(relation);
-	if (relation->rd_rel->relfilenode == pending->file_id &&
-		still_of_type(sought.columns, &pending->column) &&
-		(pending->pool.number == 0 || still_of_type(sought.columns, &pending->pool)))
-	{
-		List *indexes = RelationGetIndexList(relation);
-		Oid index_id = list_member_oid(indexes, pending->trail.index_id) ? pending->trail.index_id
-																		 : InvalidOid;
-
-		if (pending->pool.number != 0)
-			sought.pool_name = rsv_column_text(&pending->pool, sought.columns, pending->row);
-		sought.number = heap_getattr(pending->row, pending->column.number, sought.columns, &isnull);
-		Assert(!isnull);
-		found = rsv_row_search(relation, index_id, pending->row, pending->column.number,
-							   SnapshotAny, is_the_row, &sought);
-		list_free(indexes);
-	}
-	table_close(relation, NoLock);
-	return found;
-}
-
-static bool
-still_of_type(TupleDesc columns, const RsvColumn *column)
-{
-	return TupleDescAttr(columns, column->number - 1)->atttypid == column->type;
-}
-
-static bool
-is_the_row(TupleTableSlot *slot, void *argument)
-{
-	const Sought *sought = argument;
-	bool isnull;
-	Datum number;
-
-	if (!rsv_row_is_ours(slot))
-		return false;
-	number = slot_getattr(slot, sought->pending->column.number, &isnull);
-	return !isnull && rsv_column_same(&sought->pending->column, number, sought->number) &&
-		(sought->pending->trail.others_follow || has_key(slot, sought)) &&
-		(sought->pool_name == NULL || is_of_pool(slot, sought));
-}
-
-/*
- * Is this the key that the row had when it was handed on? Another row may have had
- * the number before, and have been deleted and given it back.
- */
-static bool
-has_key(TupleTableSlot *slot, const Sought *sought)
-{
-	const Pending *pending = sought->pending;
-
-	for (int i = 0; i < pending->key.nkeys; i++)
-	{
-		AttrNumber column = pending->key.keys[i];
-		Form_pg_attribute attribute = TupleDescAttr(sought->columns, column - 1);
-		bool nulls[2];
-		Datum ours = heap_getattr(pending->row, column, sought->columns, &nulls[0]);
-		Datum theirs = slot_getattr(slot, column, &nulls[1]);
-
-		if (nulls[0] || nulls[1] ||
-			!datum_image_eq(ours, theirs, attribute->attbyval, attribute->attlen))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Is the number in this row of our pool? A later trigger may have written another
- * pool into the row; then it is no row of that pool, and has no claim there.
- */
-static bool
-is_of_pool(TupleTableSlot *slot, const Sought *sought)
-{
-	const Pending *pending = sought->pending;
-	HeapTuple row = ExecCopySlotHeapTuple(slot);
-	text *pool_name = rsv_column_text(&pending->pool, sought->columns, row);
-
-	if (pool_name != NULL && rsv_holder_same(pool_name, sought->pool_name))
-		return true;
-	return pending->trail.others_follow &&
-		(pool_name == NULL || !has_claim(pool_name, pending->number));
-}
-
-/* Could a row of that pool have this number by its own right? */
-static bool
-has_claim(const text *pool_name, int32 number)
-{
-	RsvPool pool;
-	RsvClaim claim;
-	Snapshot as_of;
-	bool found;
-
-	if (!rsv_pool_lookup(pool_name, &pool) || pool.counted)
-		return false;
-	if (pool.open)
-		return true;
-	as_of = rsv_store_now();
-	found = rsv_supply_live_claim(&pool, number, as_of, &claim);
-	rsv_store_forget(as_of);
-	return found;
-}
-
 static void
 forget(Pending **link)
 {
 	Pending *pending = *link;
 
 	*link = pending->next;
-	heap_freetuple(pending->row);
+	heap_freetuple(pending->row.tuple);
 	if (pending->holder != NULL)
 		pfree(pending->holder);
 	pfree(pending);

@@ -130,7 +130,7 @@ learn(Relation relation, const Trigger *trigger)
 	if (numbering->has_flag)
 		rsv_column_find(relation, trigger->tgargs[2], RSV_COLUMN_FLAG, true, &numbering->flag);
 	rsv_holder_learn(relation, &numbering->holder);
-	rsv_arrival_learn(relation, trigger, numbering);
+	rsv_awaited_learn(relation, trigger, numbering);
 	return numbering;
 }
 

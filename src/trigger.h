@@ -75,6 +75,19 @@ typedef struct RsvNumbering
 	RsvTrail updated;
 } RsvNumbering;
 
+/* A row that a BEFORE trigger has handed on with a number. */
+typedef struct RsvAwaited
+{
+	Oid relation_id;
+	Oid file_id; /* pg_class.relfilenode: changes when the table is written anew */
+	RsvTrail trail;
+	RsvColumn column;
+	RsvColumn pool; /* 0: the trigger names the pool */
+	RsvHolder key;
+	HeapTuple tuple; /* as the executor got it */
+	int32 number;
+} RsvAwaited;
+
 /* Written before this transaction, or by no command of ours. */
 #define RSV_LONG_AGO (-1)
 
@@ -153,8 +166,13 @@ extern void rsv_basket_refund(FmgrInfo *function, int32 pool_id, text *holder, H
 extern int64 rsv_want_give_back(const RsvWant *want);
 extern void rsv_want_take(List *wants);
 
+/* awaited.c: a row that was handed on, is it there? */
+extern void rsv_awaited_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering);
+extern void rsv_awaited_note(RsvAwaited *awaited, const TriggerData *data,
+							 const RsvNumbering *numbering, HeapTuple row, int32 number);
+extern bool rsv_awaited_seen(const RsvAwaited *awaited);
+
 /* arrival.c: numbers whose row may never arrive */
-extern void rsv_arrival_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering);
 extern uint64 rsv_arrival_statement(FmgrInfo *function);
 extern void rsv_arrival_settle(uint64 statement);
 extern void rsv_arrival_expect(uint64 statement, const TriggerData *data,

@@ -1,0 +1,203 @@
+/*
+ * awaited.c
+ *	  A row that a BEFORE trigger has handed on: is it in its table?
+ *
+ * Other triggers may have changed it, or dropped it, or ON CONFLICT has. Nobody
+ * tells us; so what the executor got is remembered, and looked for.
+ *
+ * Memory: what is remembered of a row lives where the caller says.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/pg_trigger.h"
+#include "utils/datum.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "reservation.h"
+#include "trigger.h"
+
+/* What is looked for in the table. */
+typedef struct Sought
+{
+	const RsvAwaited *awaited;
+	TupleDesc columns;
+	Datum number;
+	text *pool_name; /* NULL: that of all rows */
+} Sought;
+
+static bool others_follow(Relation relation, const Trigger *trigger, int16 event);
+static bool still_of_type(TupleDesc columns, const RsvColumn *column);
+static bool is_the_row(TupleTableSlot *slot, void *argument);
+static bool has_key(TupleTableSlot *slot, const Sought *sought);
+static bool is_of_pool(TupleTableSlot *slot, const Sought *sought);
+static bool has_claim(const text *pool_name, int32 number);
+
+/* Learns how this trigger's rows are found again. */
+void
+rsv_awaited_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering)
+{
+	AttrNumber column = numbering->number.column.number;
+
+	numbering->inserted.others_follow = others_follow(relation, trigger, TRIGGER_TYPE_INSERT);
+	numbering->inserted.index_id =
+		rsv_row_index(relation, column, numbering->inserted.others_follow);
+	numbering->updated.others_follow = others_follow(relation, trigger, TRIGGER_TYPE_UPDATE);
+	numbering->updated.index_id = rsv_row_index(relation, column, numbering->updated.others_follow);
+}
+
+/* Do other triggers see an inserted or updated row after us, and perhaps change it? */
+static bool
+others_follow(Relation relation, const Trigger *trigger, int16 event)
+{
+	bool after_us = false;
+
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	{
+		const Trigger *other = &relation->trigdesc->triggers[i];
+
+		if (other->tgoid == trigger->tgoid)
+			after_us = true;
+		else if (after_us &&
+				 TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, event))
+			return true;
+	}
+	return false;
+}
+
+/* Remembers a row that is handed on with this number. */
+void
+rsv_awaited_note(RsvAwaited *awaited, const TriggerData *data, const RsvNumbering *numbering,
+				 HeapTuple row, int32 number)
+{
+	awaited->relation_id = RelationGetRelid(data->tg_relation);
+	awaited->file_id = data->tg_relation->rd_rel->relfilenode;
+	awaited->trail =
+		TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? numbering->updated : numbering->inserted;
+	awaited->column = numbering->number.column;
+	awaited->pool = numbering->pool;
+	awaited->key = numbering->holder;
+	awaited->tuple = heap_copytuple(row);
+	awaited->number = number;
+}
+
+/*
+ * Has this transaction written the row, whatever became of it since? A table
+ * that it has dropped has no rows. Of one that it has altered so that we cannot
+ * tell, the number is kept: once written anew, its rows may have another form than
+ * the one that we remember.
+ */
+bool
+rsv_awaited_seen(const RsvAwaited *awaited)
+{
+	Relation relation = try_relation_open(awaited->relation_id, AccessShareLock);
+	Sought sought = {.awaited = awaited};
+	bool isnull;
+	bool found = true;
+
+	if (relation == NULL)
+		return false;
+	sought.columns = RelationGetDescr(relation);
+	if (relation->rd_rel->relfilenode == awaited->file_id &&
+		still_of_type(sought.columns, &awaited->column) &&
+		(awaited->pool.number == 0 || still_of_type(sought.columns, &awaited->pool)))
+	{
+		List *indexes = RelationGetIndexList(relation);
+		Oid index_id = list_member_oid(indexes, awaited->trail.index_id) ? awaited->trail.index_id
+																		 : InvalidOid;
+
+		if (awaited->pool.number != 0)
+			sought.pool_name = rsv_column_text(&awaited->pool, sought.columns, awaited->tuple);
+		sought.number =
+			heap_getattr(awaited->tuple, awaited->column.number, sought.columns, &isnull);
+		Assert(!isnull);
+		found = rsv_row_search(relation, index_id, awaited->tuple, awaited->column.number,
+							   SnapshotAny, is_the_row, &sought);
+		list_free(indexes);
+	}
+	table_close(relation, NoLock);
+	return found;
+}
+
+static bool
+still_of_type(TupleDesc columns, const RsvColumn *column)
+{
+	return TupleDescAttr(columns, column->number - 1)->atttypid == column->type;
+}
+
+static bool
+is_the_row(TupleTableSlot *slot, void *argument)
+{
+	const Sought *sought = argument;
+	bool isnull;
+	Datum number;
+
+	if (!rsv_row_is_ours(slot))
+		return false;
+	number = slot_getattr(slot, sought->awaited->column.number, &isnull);
+	return !isnull && rsv_column_same(&sought->awaited->column, number, sought->number) &&
+		(sought->awaited->trail.others_follow || has_key(slot, sought)) &&
+		(sought->pool_name == NULL || is_of_pool(slot, sought));
+}
+
+/*
+ * Is this the key that the row had when it was handed on? Another row may have had
+ * the number before, and have been deleted and given it back.
+ */
+static bool
+has_key(TupleTableSlot *slot, const Sought *sought)
+{
+	const RsvAwaited *awaited = sought->awaited;
+
+	for (int i = 0; i < awaited->key.nkeys; i++)
+	{
+		AttrNumber column = awaited->key.keys[i];
+		Form_pg_attribute attribute = TupleDescAttr(sought->columns, column - 1);
+		bool nulls[2];
+		Datum ours = heap_getattr(awaited->tuple, column, sought->columns, &nulls[0]);
+		Datum theirs = slot_getattr(slot, column, &nulls[1]);
+
+		if (nulls[0] || nulls[1] ||
+			!datum_image_eq(ours, theirs, attribute->attbyval, attribute->attlen))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Is the number in this row of our pool? A later trigger may have written another
+ * pool into the row; then it is no row of that pool, and has no claim there.
+ */
+static bool
+is_of_pool(TupleTableSlot *slot, const Sought *sought)
+{
+	const RsvAwaited *awaited = sought->awaited;
+	HeapTuple row = ExecCopySlotHeapTuple(slot);
+	text *pool_name = rsv_column_text(&awaited->pool, sought->columns, row);
+
+	if (pool_name != NULL && rsv_holder_same(pool_name, sought->pool_name))
+		return true;
+	return awaited->trail.others_follow &&
+		(pool_name == NULL || !has_claim(pool_name, awaited->number));
+}
+
+/* Could a row of that pool have this number by its own right? */
+static bool
+has_claim(const text *pool_name, int32 number)
+{
+	RsvPool pool;
+	RsvClaim claim;
+	Snapshot as_of;
+	bool found;
+
+	if (!rsv_pool_lookup(pool_name, &pool) || pool.counted)
+		return false;
+	if (pool.open)
+		return true;
+	as_of = rsv_store_now();
+	found = rsv_supply_live_claim(&pool, number, as_of, &claim);
+	rsv_store_forget(as_of);
+	return found;
+}
