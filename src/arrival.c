@@ -31,17 +31,20 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "reservation.h"
 #include "trigger.h"
 
-/* A statement that is running, as one table's trigger sees it. */
+/* A statement that is running, as one trigger sees it, in whichever partition. */
 typedef struct Statement
 {
 	struct Statement *next;
 	uint64 id;
+	MemoryContext context; /* which all its partitions share */
+	NameData trigger;      /* which a trigger and its clones share */
 	MemoryContextCallback ended;
 } Statement;
 
@@ -80,21 +83,26 @@ rsv_arrival_init(void)
 
 /* Tells the statement that fires a trigger from every other one. */
 uint64
-rsv_arrival_statement(FmgrInfo *function)
+rsv_arrival_statement(const FmgrInfo *function, const Trigger *trigger)
 {
 	static uint64 last_id = 0;
-	Statement *statement = function->fn_extra;
+	Statement *statement;
 
-	if (statement != NULL)
-		return statement->id;
+	for (statement = statements; statement != NULL; statement = statement->next)
+	{
+		if (statement->context == function->fn_mcxt &&
+			strcmp(NameStr(statement->trigger), trigger->tgname) == 0)
+			return statement->id;
+	}
 	statement = MemoryContextAllocZero(function->fn_mcxt, sizeof(Statement));
 	statement->id = ++last_id;
+	statement->context = function->fn_mcxt;
+	namestrcpy(&statement->trigger, trigger->tgname);
 	statement->ended.func = statement_ended;
 	statement->ended.arg = statement;
 	MemoryContextRegisterResetCallback(function->fn_mcxt, &statement->ended);
 	statement->next = statements;
 	statements = statement;
-	function->fn_extra = statement;
 	return statement->id;
 }
 

@@ -103,14 +103,13 @@ rsv_assign_number(PG_FUNCTION_ARGS)
 		erase(&row);
 		return PointerGetDatum(NULL);
 	}
+	row.statement = rsv_arrival_statement(fcinfo->flinfo, row.data->tg_trigger);
 	if (TRIGGER_FIRED_BY_UPDATE(row.data->tg_event))
 	{
 		row.tuple = row.data->tg_newtuple;
-		row.statement = rsv_arrival_statement(fcinfo->flinfo);
 		return PointerGetDatum(update(&row));
 	}
 	row.tuple = row.data->tg_trigtuple;
-	row.statement = rsv_arrival_statement(fcinfo->flinfo);
 	return PointerGetDatum(insert(&row));
 }
 

@@ -173,7 +173,7 @@ extern void rsv_awaited_note(RsvAwaited *awaited, const TriggerData *data,
 extern bool rsv_awaited_seen(const RsvAwaited *awaited);
 
 /* arrival.c: numbers whose row may never arrive */
-extern uint64 rsv_arrival_statement(FmgrInfo *function);
+extern uint64 rsv_arrival_statement(const FmgrInfo *function, const Trigger *trigger);
 extern void rsv_arrival_settle(uint64 statement);
 extern void rsv_arrival_expect(uint64 statement, const TriggerData *data,
 							   const RsvNumbering *numbering, HeapTuple row, const RsvClaim *claim,

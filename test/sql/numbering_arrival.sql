@@ -185,5 +185,17 @@ COMMIT;
 SELECT number, holder FROM reservation.claims WHERE holder ^@ 'public.mayfly' AND state = 'finalized' ORDER BY number;
 SELECT id, number FROM mayfly;
 SELECT * FROM reservation.verify();
+
+-- a statement is one, in whichever partitions its rows are; two triggers of it are two
+SELECT status FROM reservation.create_pool('last one', 1);
+CREATE TABLE caller (id integer PRIMARY KEY, number integer, code text) PARTITION BY RANGE (id);
+CREATE TABLE caller_one PARTITION OF caller FOR VALUES FROM (1) TO (2);
+CREATE TABLE caller_rest PARTITION OF caller DEFAULT;
+INSERT INTO caller VALUES (1);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON caller FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('last one', 'number');
+CREATE TRIGGER number_too BEFORE INSERT OR UPDATE ON caller FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('changed', 'code:A-0');
+INSERT INTO caller VALUES (1), (2), (3), (1) ON CONFLICT DO NOTHING RETURNING *;
+SELECT pool, number, holder FROM reservation.claims WHERE holder ^@ 'public.caller' AND state = 'finalized' ORDER BY pool, number;
+SELECT * FROM reservation.verify();
 DROP VIEW left_over;
-DROP TABLE visitor, changer, altered, mayfly;
+DROP TABLE visitor, changer, altered, mayfly, caller;
