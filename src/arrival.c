@@ -22,8 +22,9 @@
  * rows would leave as many dead versions of it, each to be looked at by the next.
  * The claim then has the name of another row, until its own has arrived.
  *
- * A subtransaction that rolls back takes its claims with it, and what it gave
- * back of others' is theirs again.
+ * A subtransaction that rolls back takes its claims with it; what it gave back of
+ * others' is theirs again, and a claim of theirs that it renamed waits again for its
+ * row.
  *
  * Memory: what we remember lives in TopTransactionContext; that a statement is
  * running, in the context of the statement, whose end takes it away.
@@ -53,7 +54,7 @@ typedef struct Pending
 {
 	struct Pending *next;
 	SubTransactionId given_in;
-	SubTransactionId returned_in; /* InvalidSubTransactionId: not returned */
+	SubTransactionId settled_in; /* InvalidSubTransactionId: not yet */
 	uint64 statement;
 	RsvAwaited row;
 	int32 pool_id;
@@ -67,8 +68,9 @@ static Pending *pendings = NULL; /* the latest first */
 
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
-static void settle(uint64 statement, bool all);
 static bool decide(Pending *pending, SubTransactionId current, bool all);
+static bool arrived(Pending *pending, SubTransactionId current);
+static void settle(uint64 statement, bool all);
 static void forget(Pending **link);
 static void transaction_ends(XactEvent event, void *argument);
 static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
@@ -120,7 +122,7 @@ rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
 		const Pending *pending = *link;
 
 		if (!pending->spare || pending->pool_id != pool_id || pending->given_in != current ||
-			pending->returned_in != InvalidSubTransactionId)
+			pending->settled_in != InvalidSubTransactionId)
 			continue;
 		claim->claim_id = pending->claim_id;
 		claim->number = pending->row.number;
@@ -143,15 +145,15 @@ rsv_arrival_once_more(const pg_uuid_t *claim_id)
 	for (Pending **link = &pendings; *link != NULL; link = &(*link)->next)
 	{
 		const Pending *pending = *link;
-		bool arrived;
+		bool is_there;
 
-		if (pending->given_in != current || pending->returned_in != InvalidSubTransactionId ||
+		if (pending->given_in != current || pending->settled_in != InvalidSubTransactionId ||
 			memcmp(&pending->claim_id, claim_id, sizeof(pg_uuid_t)) != 0)
 			continue;
-		arrived = !pending->spare && rsv_awaited_seen(&pending->row);
-		if (!arrived)
+		is_there = !pending->spare && rsv_awaited_seen(&pending->row);
+		if (!is_there)
 			forget(link);
-		return !arrived;
+		return !is_there;
 	}
 	return false;
 }
@@ -168,7 +170,7 @@ rsv_arrival_expect(uint64 statement, const TriggerData *data, const RsvNumbering
 	Pending *pending = palloc0(sizeof(Pending));
 
 	pending->given_in = GetCurrentSubTransactionId();
-	pending->returned_in = InvalidSubTransactionId;
+	pending->settled_in = InvalidSubTransactionId;
 	pending->statement = statement;
 	rsv_awaited_note(&pending->row, data, numbering, row, claim->number);
 	pending->pool_id = claim->pool_id;
@@ -186,6 +188,25 @@ rsv_arrival_settle(uint64 statement)
 {
 	if (pendings != NULL)
 		settle(statement, false);
+}
+
+/*
+ * A row that may have this claim is changed or deleted, perhaps before it is due: by a
+ * trigger while its statement is under way. If it is there, the claim names it from now
+ * on. True: it did not.
+ */
+bool
+rsv_arrival_confirm(const pg_uuid_t *claim_id)
+{
+	Pending **link = &pendings;
+
+	while (*link != NULL && ((*link)->settled_in != InvalidSubTransactionId || (*link)->spare || memcmp(&(*link)->claim_id, claim_id, sizeof(pg_uuid_t)) != 0))
+		link = &(*link)->next;
+	if (*link == NULL || (*link)->holder == NULL || !rsv_awaited_seen(&(*link)->row))
+		return false;
+	if (arrived(*link, GetCurrentSubTransactionId()))
+		forget(link);
+	return true;
 }
 
 /* Memory context callback: touches nothing but our list, and cannot fail. */
@@ -220,24 +241,30 @@ decide(Pending *pending, SubTransactionId current, bool all)
 	bool own = pending->given_in == current;
 
 	if (!pending->spare && rsv_awaited_seen(&pending->row))
-	{
-		if (pending->holder == NULL)
-			return true;
-		if (own)
-			rsv_claim_rename(&pending->claim_id, pending->holder);
-		return own;
-	}
+		return arrived(pending, current);
 	pending->spare = true;
 	if (own && !all)
 		return false;
 	rsv_claim_give_back(&pending->claim_id, 0);
-	pending->returned_in = current;
+	pending->settled_in = current;
 	return own;
 }
 
+/* Its row is there: the claim names it; true: there is nothing left to remember. */
+static bool
+arrived(Pending *pending, SubTransactionId current)
+{
+	if (pending->holder == NULL)
+		return true;
+	rsv_claim_rename(&pending->claim_id, pending->holder);
+	pending->settled_in = current;
+	return pending->given_in == current;
+}
+
 /*
- * A number is given back by the subtransaction that is running. If that is not
- * the one that took it, we remember both, because the inner may roll back alone.
+ * A number is given back, or its claim renamed, by the subtransaction that is running.
+ * If that is not the one that took it, we remember both, because the inner may roll
+ * back alone.
  */
 static void
 settle(uint64 statement, bool all)
@@ -249,7 +276,7 @@ settle(uint64 statement, bool all)
 	{
 		Pending *pending = *link;
 
-		if (pending->returned_in != InvalidSubTransactionId ||
+		if (pending->settled_in != InvalidSubTransactionId ||
 			!(all || is_due(pending, statement)) || !decide(pending, current, all))
 			link = &pending->next;
 		else
@@ -306,11 +333,11 @@ subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId pa
 	{
 		Pending *pending = *link;
 
-		if (pending->returned_in == id)
-			pending->returned_in = committed ? parent : InvalidSubTransactionId;
+		if (pending->settled_in == id)
+			pending->settled_in = committed ? parent : InvalidSubTransactionId;
 		if (pending->given_in == id && committed)
 			pending->given_in = parent;
-		if (pending->given_in == id || pending->returned_in == pending->given_in)
+		if (pending->given_in == id || pending->settled_in == pending->given_in)
 			forget(link);
 		else
 			link = &pending->next;

@@ -66,6 +66,7 @@ static void guard_flag(const Row *row);
 pg_noreturn static void refuse_value(const Row *row, const RsvColumn *column, const char *what,
 									 const char *hint);
 static void move_claim(Row *row, const text *old_holder, text *new_holder);
+static bool sold_claim(const RsvPool *pool, int32 number, RsvClaim *claim);
 static bool live_claim(const RsvPool *pool, int32 number, RsvClaim *claim);
 
 const RsvTriggerRule rsv_numbering_rule = {
@@ -202,7 +203,7 @@ erase(Row *row)
 	if (HeapTupleHeaderIndicatesMovedPartitions(tuple->t_data) || !supplied(row, tuple, &value) ||
 		!rsv_numeral_read(&numbering->number, value, &row->number) || name == NULL ||
 		!rsv_pool_lookup(name, &pool) || pool.counted || pool.open ||
-		!live_claim(&pool, row->number, &claim) || claim.state != RSV_FINALIZED)
+		!sold_claim(&pool, row->number, &claim))
 		return;
 	if (rsv_holder_is(&numbering->holder, row->data->tg_relation, tuple, claim.holder))
 		rsv_claim_give_back(&claim.claim_id, 0);
@@ -445,14 +446,22 @@ move_claim(Row *row, const text *old_holder, text *new_holder)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!live_claim(&pool, row->number, &claim) || claim.state != RSV_FINALIZED ||
-			!rsv_holder_same(claim.holder, old_holder))
+		if (!sold_claim(&pool, row->number, &claim) || !rsv_holder_same(claim.holder, old_holder))
 			return;
 		claim.holder = new_holder;
 	} while (claim.archived
 				 ? rsv_archive_recall(&claim.claim_id)
 				 : rsv_claim_change(&claim, RSV_FINALIZED, true, &unused) != RSV_WRITTEN);
 	rsv_chronicle_rename(&claim);
+}
+
+/* The claim behind a row's number, with the name of that row if it is to have it. */
+static bool
+sold_claim(const RsvPool *pool, int32 number, RsvClaim *claim)
+{
+	if (!live_claim(pool, number, claim) || claim->state != RSV_FINALIZED)
+		return false;
+	return !rsv_arrival_confirm(&claim->claim_id) || live_claim(pool, number, claim);
 }
 
 static bool

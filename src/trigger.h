@@ -175,6 +175,7 @@ extern bool rsv_awaited_seen(const RsvAwaited *awaited);
 /* arrival.c: numbers whose row may never arrive */
 extern uint64 rsv_arrival_statement(const FmgrInfo *function, const Trigger *trigger);
 extern void rsv_arrival_settle(uint64 statement);
+extern bool rsv_arrival_confirm(const pg_uuid_t *claim_id);
 extern void rsv_arrival_expect(uint64 statement, const TriggerData *data,
 							   const RsvNumbering *numbering, HeapTuple row, const RsvClaim *claim,
 							   bool rename);

@@ -197,5 +197,51 @@ CREATE TRIGGER number_too BEFORE INSERT OR UPDATE ON caller FOR EACH ROW EXECUTE
 INSERT INTO caller VALUES (1), (2), (3), (1) ON CONFLICT DO NOTHING RETURNING *;
 SELECT pool, number, holder FROM reservation.claims WHERE holder ^@ 'public.caller' AND state = 'finalized' ORDER BY pool, number;
 SELECT * FROM reservation.verify();
-DROP VIEW left_over;
-DROP TABLE visitor, changer, altered, mayfly, caller;
+
+-- a number that was handed on goes back with its row, also in a savepoint, or by a trigger of the same statement; and moves with its key
+SELECT status FROM reservation.create_pool('handed on', 9);
+CREATE TABLE heir (id integer PRIMARY KEY, email text UNIQUE, number integer);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON heir FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('handed on', 'number');
+CREATE TRIGGER give_back AFTER DELETE ON heir FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('handed on', 'number');
+CREATE VIEW heirs AS SELECT number, id, email, holder FROM heir
+FULL JOIN (SELECT * FROM reservation.claims WHERE pool = 'handed on' AND state = 'finalized') c USING (number);
+INSERT INTO heir VALUES (1, 'ann');
+BEGIN;
+INSERT INTO heir VALUES (2, 'ann'), (3, 'bob') ON CONFLICT DO NOTHING;
+SAVEPOINT s;
+DELETE FROM heir WHERE id = 3;
+RELEASE s;
+COMMIT;
+SELECT * FROM heirs ORDER BY number;
+BEGIN;
+INSERT INTO heir VALUES (2, 'ann'), (7, 'bob') ON CONFLICT DO NOTHING;
+SAVEPOINT s;
+UPDATE heir SET id = 70 WHERE id = 7;
+RELEASE s;
+COMMIT;
+BEGIN;
+INSERT INTO heir VALUES (4, 'ann'), (5, 'cem') ON CONFLICT DO NOTHING;
+SAVEPOINT s;
+DELETE FROM heir WHERE id = 5;
+SAVEPOINT t;
+INSERT INTO heir VALUES (4, 'ann'), (6, 'dan') ON CONFLICT DO NOTHING;
+ROLLBACK TO s;
+UPDATE heir SET id = 50 WHERE id = 5;
+ROLLBACK TO s;
+COMMIT;
+SELECT * FROM heirs ORDER BY number;
+CREATE FUNCTION leave_at_once() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM heir WHERE id = NEW.id AND NEW.email = 'brief';
+    UPDATE heir SET id = id + 100 WHERE id = NEW.id AND NEW.email = 'moved';
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER leave_at_once AFTER INSERT ON heir FOR EACH ROW EXECUTE FUNCTION leave_at_once();
+INSERT INTO heir VALUES (8, 'ann'), (9, 'brief') ON CONFLICT DO NOTHING;
+INSERT INTO heir VALUES (8, 'ann'), (9, 'moved') ON CONFLICT DO NOTHING;
+SELECT * FROM heirs ORDER BY number;
+SELECT * FROM reservation.verify();
+DROP VIEW left_over, heirs;
+DROP TABLE visitor, changer, altered, mayfly, caller, heir;
+DROP FUNCTION leave_at_once;
