@@ -66,6 +66,7 @@ typedef struct Pending
 static Statement *statements = NULL;
 static Pending *pendings = NULL; /* the latest first */
 
+static bool is_sold(const pg_uuid_t *claim_id, RsvClaim *claim);
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
 static bool decide(Pending *pending, SubTransactionId current, bool all);
@@ -116,20 +117,34 @@ bool
 rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
 {
 	SubTransactionId current = GetCurrentSubTransactionId();
+	Pending **link = &pendings;
+	bool sold = false;
 
-	for (Pending **link = &pendings; *link != NULL; link = &(*link)->next)
+	while (*link != NULL && !sold)
 	{
 		const Pending *pending = *link;
 
 		if (!pending->spare || pending->pool_id != pool_id || pending->given_in != current ||
 			pending->settled_in != InvalidSubTransactionId)
-			continue;
-		claim->claim_id = pending->claim_id;
-		claim->number = pending->row.number;
-		forget(link);
-		return true;
+			link = &(*link)->next;
+		else
+		{
+			sold = is_sold(&pending->claim_id, claim);
+			forget(link);
+		}
 	}
-	return false;
+	return sold;
+}
+
+/* The application may have refunded it meanwhile. */
+static bool
+is_sold(const pg_uuid_t *claim_id, RsvClaim *claim)
+{
+	Snapshot as_of = rsv_store_now();
+	bool sold = rsv_claim_read(claim_id, as_of, claim) && claim->state == RSV_FINALIZED;
+
+	rsv_store_forget(as_of);
+	return sold;
 }
 
 /*

@@ -263,7 +263,6 @@ assign(Row *row)
 	{
 		row->numbered = row->has_claim = row->rename = true;
 		row->number = row->claim.number;
-		row->claim.pool_id = pool.pool_id;
 		row->claim.holder =
 			rsv_holder_name(&row->numbering->holder, row->data->tg_relation, row->tuple);
 		return;

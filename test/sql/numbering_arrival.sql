@@ -242,6 +242,20 @@ INSERT INTO heir VALUES (8, 'ann'), (9, 'brief') ON CONFLICT DO NOTHING;
 INSERT INTO heir VALUES (8, 'ann'), (9, 'moved') ON CONFLICT DO NOTHING;
 SELECT * FROM heirs ORDER BY number;
 SELECT * FROM reservation.verify();
+
+-- a number that was refunded before it could be handed on is not
+CREATE TABLE refunded (id integer PRIMARY KEY, number integer UNIQUE);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON refunded FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('handed on', 'number');
+INSERT INTO refunded VALUES (1) RETURNING *;
+BEGIN;
+INSERT INTO refunded VALUES (1) ON CONFLICT DO NOTHING;
+SELECT r.status, number FROM reservation.claims c, reservation.refund(c.claim_id) r
+WHERE pool = 'handed on' AND number = 6 AND state = 'finalized';
+INSERT INTO refunded VALUES (2) RETURNING *;
+COMMIT;
+INSERT INTO refunded VALUES (3) RETURNING *;
+SELECT number, holder FROM reservation.claims WHERE holder ^@ 'public.refunded' AND state = 'finalized' ORDER BY number;
+SELECT * FROM reservation.verify();
 DROP VIEW left_over, heirs;
-DROP TABLE visitor, changer, altered, mayfly, caller, heir;
+DROP TABLE visitor, changer, altered, mayfly, caller, heir, refunded;
 DROP FUNCTION leave_at_once;
