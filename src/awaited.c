@@ -11,6 +11,7 @@
 
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_trigger.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
@@ -81,10 +82,12 @@ rsv_awaited_note(RsvAwaited *awaited, const TriggerData *data, const RsvNumberin
 	awaited->key = numbering->holder;
 	awaited->tuple = heap_copytuple(row);
 	awaited->number = number;
+	awaited->command = GetCurrentCommandId(false);
 }
 
 /*
- * Has this transaction written the row, whatever became of it since? A table
+ * Has this transaction written the row, whatever became of it since? One that was gone
+ * when the row was handed on is another, which had the number before. A table
  * that it has dropped has no rows. Of one that it has altered so that we cannot
  * tell, the number is kept: once written anew, its rows may have another form than
  * the one that we remember.
@@ -134,7 +137,7 @@ is_the_row(TupleTableSlot *slot, void *argument)
 	bool isnull;
 	Datum number;
 
-	if (!rsv_row_is_ours(slot))
+	if (!rsv_row_is_ours(slot) || rsv_row_was_deleted(slot, sought->awaited->command))
 		return false;
 	number = slot_getattr(slot, sought->awaited->column.number, &isnull);
 	return !isnull && rsv_column_same(&sought->awaited->column, number, sought->number) &&

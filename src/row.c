@@ -123,6 +123,24 @@ rsv_row_is_ours(TupleTableSlot *slot)
 }
 
 /*
+ * Has a command of this transaction before that one deleted or replaced this version of
+ * a row, which the transaction has written? Only the heap says.
+ */
+bool
+rsv_row_was_deleted(TupleTableSlot *slot, CommandId before)
+{
+	HeapTupleHeader row;
+
+	if (!TTS_IS_BUFFERTUPLE(slot))
+		return false;
+	row = ExecFetchSlotHeapTuple(slot, false, NULL)->t_data;
+	return (row->t_infomask & HEAP_XMAX_INVALID) == 0 &&
+		!HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(row)) &&
+		HeapTupleHeaderGetCmax(row) < before;
+}
+
+/*
  * Has this transaction moved the version of a row at this place to another partition?
  * The partition may have been emptied or dropped since.
  */

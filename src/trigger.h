@@ -86,6 +86,7 @@ typedef struct RsvAwaited
 	RsvHolder key;
 	HeapTuple tuple; /* as the executor got it */
 	int32 number;
+	CommandId command; /* of this transaction, when it was handed on */
 } RsvAwaited;
 
 /* Written before this transaction, or by no command of ours. */
@@ -151,6 +152,7 @@ extern bool rsv_row_search(Relation relation, Oid index_id, HeapTuple like, Attr
 						   Snapshot as_of, RsvRowTest test, void *argument);
 extern bool rsv_row_visit(Relation relation, Snapshot as_of, RsvRowTest test, void *argument);
 extern bool rsv_row_is_ours(TupleTableSlot *slot);
+extern bool rsv_row_was_deleted(TupleTableSlot *slot, CommandId before);
 extern bool rsv_row_has_left(Oid partition_id, ItemPointer place);
 
 /* numbering.c: rows that get numbers */
