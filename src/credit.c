@@ -8,6 +8,10 @@
  * claim is. Which of the failed states is set, how often, by whom, or whether the
  * row succeeded in between, makes no difference.
  *
+ * A row that an UPDATE moves to another partition fires as a deleted row and an
+ * inserted one. That would charge it again, so such a move is refused by its first
+ * half, which the server marks: on partitions the trigger must see it.
+ *
  * Deleting the row is no refund: the work may have been done. The claim stays,
  * and refund() takes it back, also when the row is gone. A job that is tried
  * again with a new row is a new job.
@@ -17,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -41,13 +46,16 @@ static void charge_row(FunctionCallInfo fcinfo, const Definition *definition, He
 static void refund_row(FunctionCallInfo fcinfo, const Definition *definition);
 static bool has_failed(const Definition *definition, TupleDesc columns, HeapTuple row);
 static void guard_account(const TriggerData *data, const Definition *definition);
+pg_noreturn static void refuse_change(const TriggerData *data);
+static void require_moves(Relation relation, const Trigger *trigger);
 
 const RsvTriggerRule rsv_credit_rule = {
 	.function = "charge_credit",
-	.usage = "AFTER INSERT OR UPDATE ON ... FOR EACH ROW EXECUTE FUNCTION "
+	.usage = "AFTER INSERT OR UPDATE [OR DELETE] ON ... FOR EACH ROW EXECUTE FUNCTION "
 			 "reservation.charge_credit('account_column', 'amount', 'status_column', "
 			 "'failed status' [, ...])",
-	.types = {TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE},
+	.types = {TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE,
+			  TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE},
 	.arguments_min = 4,
 	.arguments_max = FUNC_MAX_ARGS,
 	.learn = learn,
@@ -55,12 +63,13 @@ const RsvTriggerRule rsv_credit_rule = {
 
 /*
  * charge_credit('account_column', 'amount', 'status_column', 'failed status' [, ...])
- *		-> trigger, AFTER INSERT OR UPDATE FOR EACH ROW
+ *		-> trigger, AFTER INSERT OR UPDATE [OR DELETE] FOR EACH ROW
  *
  * amount: a column of an integer type, or a number. An inserted row is charged
  * when its statement ends, unless it has failed already; an update to a failed
  * status refunds it. NULL account, NULL or 0: nothing. Too little credit: RS006;
- * a negative amount: 22023; another account or key later: RS004.
+ * a negative amount: 22023; another account, key or partition later: RS004. A deleted
+ * row: nothing.
  */
 PG_FUNCTION_INFO_V1(rsv_charge_credit);
 Datum
@@ -71,7 +80,12 @@ rsv_charge_credit(PG_FUNCTION_ARGS)
 	TupleDesc columns = RelationGetDescr(data->tg_relation);
 
 	rsv_holder_require_key(data->tg_relation, &definition->holder, "charge_credit");
-	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+	if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+	{
+		if (HeapTupleHeaderIndicatesMovedPartitions(data->tg_trigtuple->t_data))
+			refuse_change(data);
+	}
+	else if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 	{
 		guard_account(data, definition);
 		if (has_failed(definition, columns, data->tg_newtuple))
@@ -87,6 +101,7 @@ learn(Relation relation, const Trigger *trigger)
 {
 	Definition *definition = palloc0(sizeof(Definition));
 
+	require_moves(relation, trigger);
 	rsv_column_find(relation, trigger->tgargs[0], RSV_COLUMN_ANY, false, &definition->account);
 	definition->constant = constant_amount(relation, trigger->tgargs[1]);
 	if (definition->constant == 0)
@@ -99,6 +114,23 @@ learn(Relation relation, const Trigger *trigger)
 		definition->failed[i] = pstrdup(trigger->tgargs[i + 3]);
 	rsv_holder_learn(relation, &definition->holder);
 	return definition;
+}
+
+/* Rows of partitions can be moved: then the trigger must see it. */
+static void
+require_moves(Relation relation, const Trigger *trigger)
+{
+	if ((relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ||
+		 relation->rd_rel->relispartition) &&
+		!TRIGGER_FOR_DELETE(trigger->tgtype))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger function charge_credit does not see rows of \"%s\" move to "
+						"another partition",
+						RelationGetRelationName(relation)),
+				 errhint("Write CREATE TRIGGER ... AFTER INSERT OR UPDATE OR DELETE ON ...: a "
+						 "deleted row stays charged, but a moved one is told from it."),
+				 errtable(relation)));
 }
 
 /* The amount, if the argument is a number and no column's name; else 0. */
@@ -183,10 +215,22 @@ guard_account(const TriggerData *data, const Definition *definition)
 	if (rsv_holder_same(old_name, name) &&
 		(old_account == NULL || (account != NULL && rsv_holder_same(old_account, account))))
 		return;
+	refuse_change(data);
+}
+
+static void
+refuse_change(const TriggerData *data)
+{
+	const char *table = RelationGetRelationName(data->tg_relation);
+	bool moves = TRIGGER_FIRED_BY_DELETE(data->tg_event);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_RSV_PROTECTED_VALUE),
-			 errmsg("a row of \"%s\" that was charged keeps its account and its primary key",
-					RelationGetRelationName(data->tg_relation)),
-			 errhint("Set a failed status, which refunds, and insert a new row."),
+			 moves
+				 ? errmsg("a row of \"%s\" that was charged stays in its partition", table)
+				 : errmsg("a row of \"%s\" that was charged keeps its account and its primary key",
+						  table),
+			 moves ? errhint("Partition the table by a column that keeps its value.")
+				   : errhint("Set a failed status, which refunds, and insert a new row."),
 			 errtable(data->tg_relation)));
 }

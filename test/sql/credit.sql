@@ -86,13 +86,36 @@ SELECT * FROM balance;
 SELECT sum(change) AS change FROM reservation.log l JOIN reservation.pool p USING (pool_id) WHERE p.pool = 'ann''s';
 SELECT * FROM reservation.verify();
 
+-- a deleted row stays charged, a failed one is refunded; to another partition no charged row goes
+CREATE TABLE pjob (id integer, owner text, state text, PRIMARY KEY (id, state)) PARTITION BY LIST (state);
+CREATE TABLE pjob_new PARTITION OF pjob FOR VALUES IN ('new');
+CREATE TABLE pjob_rest PARTITION OF pjob DEFAULT;
+CREATE TRIGGER charge AFTER INSERT OR UPDATE ON pjob FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('owner', '2', 'state', 'bad');
+CREATE TRIGGER charge AFTER INSERT OR UPDATE ON pjob_new FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('owner', '2', 'state', 'bad');
+CREATE TRIGGER charge AFTER INSERT OR UPDATE OR DELETE ON pjob FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('owner', '2', 'state', 'bad');
+INSERT INTO pjob VALUES (1, 'ann''s', 'new'), (2, 'ann''s', 'new');
+SELECT * FROM balance;
+UPDATE pjob SET state = 'running' WHERE id = 1;
+UPDATE pjob SET state = 'bad' WHERE id = 1;
+MERGE INTO pjob p USING (VALUES (1), (3)) n (id) ON p.id = n.id
+WHEN MATCHED THEN UPDATE SET state = 'done' WHEN NOT MATCHED THEN INSERT VALUES (n.id, 'ann''s', 'new');
+UPDATE pjob SET owner = owner WHERE id = 1;
+DELETE FROM pjob WHERE id = 2;
+SELECT * FROM balance;
+-- a table that was none when it got its trigger
+CREATE TABLE pjob_old (LIKE pjob);
+CREATE TRIGGER charge_too AFTER INSERT OR UPDATE ON pjob_old FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('owner', '2', 'state', 'bad');
+ALTER TABLE pjob ATTACH PARTITION pjob_old FOR VALUES IN ('old');
+INSERT INTO pjob VALUES (4, 'ann''s', 'old');
+SELECT * FROM balance;
+
 -- definitions that cannot work
 CREATE TRIGGER c BEFORE INSERT OR UPDATE ON job FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('account', 'cost', 'status', 'failed');
-CREATE TRIGGER c AFTER INSERT OR UPDATE OR DELETE ON job FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('account', 'cost', 'status', 'failed');
+CREATE TRIGGER c AFTER INSERT OR DELETE ON job FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('account', 'cost', 'status', 'failed');
 CREATE TRIGGER c AFTER INSERT OR UPDATE ON job FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('account', 'cost', 'status');
 CREATE TRIGGER c AFTER INSERT OR UPDATE ON job FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('account', 'price', 'status', 'failed');
 CREATE TRIGGER c AFTER INSERT OR UPDATE ON job FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('account', 'status', 'status', 'failed');
 CREATE TRIGGER c AFTER INSERT OR UPDATE ON job FOR EACH ROW EXECUTE FUNCTION reservation.charge_credit('account', '99999999999999999999', 'status', 'failed');
 DROP VIEW balance;
-DROP TABLE job, task;
+DROP TABLE job, task, pjob;
 DROP TYPE state;

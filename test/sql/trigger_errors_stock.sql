@@ -33,7 +33,7 @@ SELECT * FROM pg_temp.attach('AFTER INSERT OR UPDATE OF "Qty" OR DELETE ON "Orde
 SELECT * FROM pg_temp.attach('INSTEAD OF INSERT OR UPDATE OR DELETE ON seen FOR EACH ROW', $$take_stock('Item', 'Qty')$$);
 SELECT state, message FROM pg_temp.attach('BEFORE INSERT OR UPDATE ON "Order Line" FOR EACH ROW', $$charge_credit('Item', 'Qty', 'status', 'failed')$$);
 SELECT state, message FROM pg_temp.attach('AFTER INSERT ON "Order Line" FOR EACH ROW', $$charge_credit('Item', 'Qty', 'status', 'failed')$$);
-SELECT state, message FROM pg_temp.attach('AFTER INSERT OR UPDATE OR DELETE ON "Order Line" FOR EACH ROW', $$charge_credit('Item', 'Qty', 'status', 'failed')$$);
+SELECT state, message FROM pg_temp.attach('AFTER INSERT OR DELETE ON "Order Line" FOR EACH ROW', $$charge_credit('Item', 'Qty', 'status', 'failed')$$);
 SELECT state, message FROM pg_temp.attach('AFTER INSERT OR UPDATE ON "Order Line" FOR EACH STATEMENT', $$charge_credit('Item', 'Qty', 'status', 'failed')$$);
 SELECT * FROM pg_temp.attach('AFTER INSERT OR UPDATE OF status ON "Order Line" FOR EACH ROW', $$charge_credit('Item', 'Qty', 'status', 'failed')$$);
 
