@@ -59,8 +59,9 @@ typedef struct Pending
 	RsvAwaited row;
 	int32 pool_id;
 	pg_uuid_t claim_id;
-	text *holder; /* the claim shall name this row, when it has arrived; NULL: it does */
-	bool spare;   /* the row did not arrive */
+	text *holder;  /* the claim shall name this row, when it has arrived; NULL: it does */
+	bool spare;    /* the row did not arrive */
+	bool only_key; /* nothing is given back */
 } Pending;
 
 static Statement *statements = NULL;
@@ -70,7 +71,7 @@ static bool is_sold(const pg_uuid_t *claim_id, RsvClaim *claim);
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
 static bool decide(Pending *pending, SubTransactionId current, bool all);
-static bool arrived(Pending *pending, SubTransactionId current);
+static bool arrived(Pending *pending, text *name, SubTransactionId current);
 static void settle(uint64 statement, bool all);
 static void forget(Pending **link);
 static void transaction_ends(XactEvent event, void *argument);
@@ -161,11 +162,13 @@ rsv_arrival_once_more(const pg_uuid_t *claim_id)
 	{
 		const Pending *pending = *link;
 		bool is_there;
+		text *name;
 
 		if (pending->given_in != current || pending->settled_in != InvalidSubTransactionId ||
+			pending->only_key ||
 			memcmp(&pending->claim_id, claim_id, sizeof(pg_uuid_t)) != 0)
 			continue;
-		is_there = !pending->spare && rsv_awaited_seen(&pending->row);
+		is_there = !pending->spare && rsv_awaited_seen(&pending->row, &name);
 		if (!is_there)
 			forget(link);
 		return !is_there;
@@ -174,12 +177,12 @@ rsv_arrival_once_more(const pg_uuid_t *claim_id)
 }
 
 /*
- * A row gets a number: the claim is to be given back unless the row arrives.
- * rename: the claim names another row so far.
+ * A row gets a number, or another key: what becomes of the claim depends on whether it
+ * arrives. The claim's holder is the row, though perhaps not yet in the books.
  */
 void
 rsv_arrival_expect(uint64 statement, const TriggerData *data, const RsvNumbering *numbering,
-				   HeapTuple row, const RsvClaim *claim, bool rename)
+				   HeapTuple row, const RsvClaim *claim, RsvExpectation expectation)
 {
 	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
 	Pending *pending = palloc0(sizeof(Pending));
@@ -190,8 +193,11 @@ rsv_arrival_expect(uint64 statement, const TriggerData *data, const RsvNumbering
 	rsv_awaited_note(&pending->row, data, numbering, row, claim->number);
 	pending->pool_id = claim->pool_id;
 	pending->claim_id = claim->claim_id;
-	pending->holder =
-		rename ? (text *) PG_DETOAST_DATUM_COPY(PointerGetDatum(claim->holder)) : NULL;
+	if (expectation != RSV_EXPECT_ROW)
+		pending->holder = (text *) PG_DETOAST_DATUM_COPY(PointerGetDatum(claim->holder));
+	pending->only_key = expectation == RSV_EXPECT_NEW_KEY;
+	if (pending->only_key)
+		pending->row.command = InvalidCommandId; /* the version that is there, no earlier one */
 	pending->next = pendings;
 	pendings = pending;
 	MemoryContextSwitchTo(caller);
@@ -214,14 +220,17 @@ bool
 rsv_arrival_confirm(const pg_uuid_t *claim_id)
 {
 	Pending **link = &pendings;
+	text *name;
+	bool renamed;
 
 	while (*link != NULL && ((*link)->settled_in != InvalidSubTransactionId || (*link)->spare || memcmp(&(*link)->claim_id, claim_id, sizeof(pg_uuid_t)) != 0))
 		link = &(*link)->next;
-	if (*link == NULL || (*link)->holder == NULL || !rsv_awaited_seen(&(*link)->row))
+	if (*link == NULL || !rsv_awaited_seen(&(*link)->row, &name))
 		return false;
-	if (arrived(*link, GetCurrentSubTransactionId()))
+	renamed = name != NULL || (*link)->holder != NULL;
+	if (arrived(*link, name, GetCurrentSubTransactionId()))
 		forget(link);
-	return true;
+	return renamed;
 }
 
 /* Memory context callback: touches nothing but our list, and cannot fail. */
@@ -254,9 +263,12 @@ static bool
 decide(Pending *pending, SubTransactionId current, bool all)
 {
 	bool own = pending->given_in == current;
+	text *name;
 
-	if (!pending->spare && rsv_awaited_seen(&pending->row))
-		return arrived(pending, current);
+	if (!pending->spare && rsv_awaited_seen(&pending->row, &name))
+		return arrived(pending, name, current);
+	if (pending->only_key)
+		return true;
 	pending->spare = true;
 	if (own && !all)
 		return false;
@@ -265,13 +277,18 @@ decide(Pending *pending, SubTransactionId current, bool all)
 	return own;
 }
 
-/* Its row is there: the claim names it; true: there is nothing left to remember. */
+/*
+ * Its row is there: the claim names it, by this name or else the one that it was handed on
+ * with; true: there is nothing left to remember.
+ */
 static bool
-arrived(Pending *pending, SubTransactionId current)
+arrived(Pending *pending, text *name, SubTransactionId current)
 {
-	if (pending->holder == NULL)
+	if (name == NULL)
+		name = pending->holder;
+	if (name == NULL)
 		return true;
-	rsv_claim_rename(&pending->claim_id, pending->holder);
+	rsv_claim_rename(&pending->claim_id, name);
 	pending->settled_in = current;
 	return pending->given_in == current;
 }

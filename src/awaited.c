@@ -24,9 +24,11 @@
 typedef struct Sought
 {
 	const RsvAwaited *awaited;
+	Relation relation;
 	TupleDesc columns;
 	Datum number;
 	text *pool_name; /* NULL: that of all rows */
+	text *name;      /* of the row that was found, if it has another key */
 } Sought;
 
 static bool others_follow(Relation relation, const Trigger *trigger, int16 event);
@@ -91,17 +93,21 @@ rsv_awaited_note(RsvAwaited *awaited, const TriggerData *data, const RsvNumberin
  * that it has dropped has no rows. Of one that it has altered so that we cannot
  * tell, the number is kept: once written anew, its rows may have another form than
  * the one that we remember.
+ *
+ * name: that of the row, if a later trigger has given it another key, else NULL.
  */
 bool
-rsv_awaited_seen(const RsvAwaited *awaited)
+rsv_awaited_seen(const RsvAwaited *awaited, text **name)
 {
 	Relation relation = try_relation_open(awaited->relation_id, AccessShareLock);
 	Sought sought = {.awaited = awaited};
 	bool isnull;
 	bool found = true;
 
+	*name = NULL;
 	if (relation == NULL)
 		return false;
+	sought.relation = relation;
 	sought.columns = RelationGetDescr(relation);
 	if (relation->rd_rel->relfilenode == awaited->file_id &&
 		still_of_type(sought.columns, &awaited->column) &&
@@ -118,6 +124,7 @@ rsv_awaited_seen(const RsvAwaited *awaited)
 		Assert(!isnull);
 		found = rsv_row_search(relation, index_id, awaited->tuple, awaited->column.number,
 							   SnapshotAny, is_the_row, &sought);
+		*name = sought.name;
 		list_free(indexes);
 	}
 	table_close(relation, NoLock);
@@ -133,16 +140,23 @@ still_of_type(TupleDesc columns, const RsvColumn *column)
 static bool
 is_the_row(TupleTableSlot *slot, void *argument)
 {
-	const Sought *sought = argument;
+	Sought *sought = argument;
+	const RsvAwaited *awaited = sought->awaited;
 	bool isnull;
 	Datum number;
 
-	if (!rsv_row_is_ours(slot) || rsv_row_was_deleted(slot, sought->awaited->command))
+	if (!rsv_row_is_ours(slot) || rsv_row_was_deleted(slot, awaited->command))
 		return false;
-	number = slot_getattr(slot, sought->awaited->column.number, &isnull);
-	return !isnull && rsv_column_same(&sought->awaited->column, number, sought->number) &&
-		(sought->awaited->trail.others_follow || has_key(slot, sought)) &&
-		(sought->pool_name == NULL || is_of_pool(slot, sought));
+	number = slot_getattr(slot, awaited->column.number, &isnull);
+	if (isnull || !rsv_column_same(&awaited->column, number, sought->number) ||
+		(sought->pool_name != NULL && !is_of_pool(slot, sought)))
+		return false;
+	if (has_key(slot, sought))
+		return true;
+	if (awaited->trail.others_follow)
+		sought->name =
+			rsv_holder_name(&awaited->key, sought->relation, ExecCopySlotHeapTuple(slot));
+	return awaited->trail.others_follow;
 }
 
 /*

@@ -47,7 +47,7 @@ typedef struct Row
 	int32 number;
 	bool has_claim;
 	RsvClaim claim; /* made by this call, or left over by an earlier row */
-	bool rename;    /* it names that row */
+	RsvExpectation expectation;
 } Row;
 
 static void *learn(Relation relation, const Trigger *trigger);
@@ -261,7 +261,8 @@ assign(Row *row)
 	}
 	if (rsv_arrival_take_spare(pool.pool_id, &row->claim))
 	{
-		row->numbered = row->has_claim = row->rename = true;
+		row->numbered = row->has_claim = true;
+		row->expectation = RSV_EXPECT_HEIR;
 		row->number = row->claim.number;
 		row->claim.holder =
 			rsv_holder_name(&row->numbering->holder, row->data->tg_relation, row->tuple);
@@ -385,7 +386,7 @@ finish(Row *row)
 										   columns, values, nulls);
 	if (row->has_claim)
 		rsv_arrival_expect(row->statement, row->data, numbering, row->tuple, &row->claim,
-						   row->rename);
+						   row->expectation);
 	return row->tuple;
 }
 
@@ -431,27 +432,27 @@ refuse_value(const Row *row, const RsvColumn *column, const char *what, const ch
 			 errhint("%s", hint), errtablecol(row->data->tg_relation, column->number)));
 }
 
-/* The row has another key now: so has the holder of its number. */
+/*
+ * The row has another key now: so has the holder of its number. Others may change that, or
+ * leave the row as it was; then it has when the new version is there. In a partition it is
+ * looked for in vain, because it may be in another.
+ */
 static void
 move_claim(Row *row, const text *old_holder, text *new_holder)
 {
 	text *name = rsv_numbering_pool(row->numbering, row->columns, row->tuple);
-	TransactionId unused;
 	RsvClaim claim;
 	RsvPool pool;
 
-	if (name == NULL || !rsv_pool_lookup(name, &pool) || pool.open)
+	if (name == NULL || !rsv_pool_lookup(name, &pool) || pool.open ||
+		!sold_claim(&pool, row->number, &claim) || !rsv_holder_same(claim.holder, old_holder))
 		return;
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!sold_claim(&pool, row->number, &claim) || !rsv_holder_same(claim.holder, old_holder))
-			return;
-		claim.holder = new_holder;
-	} while (claim.archived
-				 ? rsv_archive_recall(&claim.claim_id)
-				 : rsv_claim_change(&claim, RSV_FINALIZED, true, &unused) != RSV_WRITTEN);
-	rsv_chronicle_rename(&claim);
+	claim.holder = new_holder;
+	if (row->numbering->updated.others_follow && !row->data->tg_relation->rd_rel->relispartition)
+		rsv_arrival_expect(row->statement, row->data, row->numbering, row->tuple, &claim,
+						   RSV_EXPECT_NEW_KEY);
+	else
+		rsv_claim_rename(&claim.claim_id, new_holder);
 }
 
 /* The claim behind a row's number, with the name of that row if it is to have it. */

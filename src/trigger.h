@@ -89,6 +89,14 @@ typedef struct RsvAwaited
 	CommandId command; /* of this transaction, when it was handed on */
 } RsvAwaited;
 
+/* What is expected of a row that is handed on with a claim. */
+typedef enum RsvExpectation
+{
+	RSV_EXPECT_ROW,    /* that it arrives: else the number goes back */
+	RSV_EXPECT_HEIR,   /* the same, and the claim names another row so far */
+	RSV_EXPECT_NEW_KEY /* it is there, and perhaps gets another key */
+} RsvExpectation;
+
 /* Written before this transaction, or by no command of ours. */
 #define RSV_LONG_AGO (-1)
 
@@ -172,7 +180,7 @@ extern void rsv_want_take(List *wants);
 extern void rsv_awaited_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering);
 extern void rsv_awaited_note(RsvAwaited *awaited, const TriggerData *data,
 							 const RsvNumbering *numbering, HeapTuple row, int32 number);
-extern bool rsv_awaited_seen(const RsvAwaited *awaited);
+extern bool rsv_awaited_seen(const RsvAwaited *awaited, text **name);
 
 /* arrival.c: numbers whose row may never arrive */
 extern uint64 rsv_arrival_statement(const FmgrInfo *function, const Trigger *trigger);
@@ -180,7 +188,7 @@ extern void rsv_arrival_settle(uint64 statement);
 extern bool rsv_arrival_confirm(const pg_uuid_t *claim_id);
 extern void rsv_arrival_expect(uint64 statement, const TriggerData *data,
 							   const RsvNumbering *numbering, HeapTuple row, const RsvClaim *claim,
-							   bool rename);
+							   RsvExpectation expectation);
 extern bool rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim);
 extern bool rsv_arrival_once_more(const pg_uuid_t *claim_id);
 

@@ -284,6 +284,43 @@ SELECT email FROM heir WHERE id = 11 FOR UPDATE;
 COMMIT;
 SELECT number, holder FROM reservation.claims WHERE holder ^@ 'public.heir ' AND state = 'finalized' ORDER BY number;
 SELECT * FROM reservation.verify();
-DROP VIEW left_over, heirs;
-DROP TABLE visitor, changer, altered, mayfly, caller, heir, refunded;
-DROP FUNCTION leave_at_once, drop_some;
+
+-- a later trigger sets the key, changes it, or vetoes the update: the claim names the row that is there
+CREATE TABLE keyed (id integer PRIMARY KEY, done boolean NOT NULL DEFAULT false, note text, number integer);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON keyed FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('handed on', 'number');
+CREATE TRIGGER give_back AFTER DELETE ON keyed FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('handed on', 'number');
+CREATE FUNCTION set_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.id := coalesce(NEW.id, 7) + CASE WHEN NEW.note IS NULL THEN 0 ELSE 1000 END;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER "zz key" BEFORE INSERT OR UPDATE ON keyed FOR EACH ROW EXECUTE FUNCTION set_key();
+CREATE TRIGGER "zz once" BEFORE UPDATE ON keyed FOR EACH ROW EXECUTE FUNCTION reservation.finalize_once('done');
+CREATE VIEW keys AS SELECT number, id, done, note, holder FROM keyed
+FULL JOIN (SELECT * FROM reservation.claims WHERE holder ^@ 'public.keyed' AND state = 'finalized') c USING (number);
+SELECT status FROM reservation.add_units('handed on', 9);
+INSERT INTO keyed (id, note) VALUES (NULL, NULL), (1, NULL), (7, 'a'), (9, NULL);
+SELECT * FROM keys ORDER BY number;
+UPDATE keyed SET done = true WHERE id = 1;
+UPDATE keyed SET id = 50, done = true WHERE id = 1;
+SELECT * FROM keys ORDER BY number;
+UPDATE keyed SET id = 60, note = 'b' WHERE id = 1;
+SELECT * FROM keys ORDER BY number;
+BEGIN;
+INSERT INTO keyed (id, done) VALUES (10, true), (11, false);
+UPDATE keyed SET id = 70, done = true WHERE id = 10;
+UPDATE keyed SET id = 71 WHERE id = 11;
+UPDATE keyed SET id = 72 WHERE id = 71;
+SAVEPOINT s;
+UPDATE keyed SET id = 80 WHERE id = 10;
+UPDATE keyed SET id = 81 WHERE id = 72;
+ROLLBACK TO s;
+INSERT INTO keyed (id, note) VALUES (12, 'c');
+DELETE FROM keyed WHERE note = 'c';
+COMMIT;
+SELECT * FROM keys ORDER BY number;
+SELECT * FROM reservation.verify();
+DROP VIEW left_over, heirs, keys;
+DROP TABLE visitor, changer, altered, mayfly, caller, heir, refunded, keyed;
+DROP FUNCTION leave_at_once, drop_some, set_key;
