@@ -68,6 +68,7 @@ static Statement *statements = NULL;
 static Pending *pendings = NULL; /* the latest first */
 
 static bool is_sold(const pg_uuid_t *claim_id, RsvClaim *claim);
+static bool is_undecided(const Pending *pending, const pg_uuid_t *claim_id);
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
 static bool decide(Pending *pending, SubTransactionId current, bool all);
@@ -149,31 +150,31 @@ is_sold(const pg_uuid_t *claim_id, RsvClaim *claim)
 }
 
 /*
- * A row that this subtransaction gave this claim is handed on once more, because it
- * has not arrived: it was dropped, or goes to another partition. False: it has, or it
- * is of no concern to us.
+ * This claim, which this subtransaction has made, is handed on once more: it was left
+ * over, or this same row has not arrived, but goes to another partition, say. False: it
+ * is its row's, or of no concern to us. The caller has settled what is due.
  */
 bool
-rsv_arrival_once_more(const pg_uuid_t *claim_id)
+rsv_arrival_once_more(const pg_uuid_t *claim_id, bool same_row)
 {
 	SubTransactionId current = GetCurrentSubTransactionId();
+	Pending **link = &pendings;
+	text *name;
 
-	for (Pending **link = &pendings; *link != NULL; link = &(*link)->next)
-	{
-		const Pending *pending = *link;
-		bool is_there;
-		text *name;
+	while (*link != NULL && ((*link)->given_in != current || (*link)->only_key || !is_undecided(*link, claim_id)))
+		link = &(*link)->next;
+	if (*link == NULL ||
+		(!(*link)->spare && (!same_row || rsv_awaited_seen(&(*link)->row, &name))))
+		return false;
+	forget(link);
+	return true;
+}
 
-		if (pending->given_in != current || pending->settled_in != InvalidSubTransactionId ||
-			pending->only_key ||
-			memcmp(&pending->claim_id, claim_id, sizeof(pg_uuid_t)) != 0)
-			continue;
-		is_there = !pending->spare && rsv_awaited_seen(&pending->row, &name);
-		if (!is_there)
-			forget(link);
-		return !is_there;
-	}
-	return false;
+static bool
+is_undecided(const Pending *pending, const pg_uuid_t *claim_id)
+{
+	return pending->settled_in == InvalidSubTransactionId &&
+		memcmp(&pending->claim_id, claim_id, sizeof(pg_uuid_t)) == 0;
 }
 
 /*
@@ -223,7 +224,7 @@ rsv_arrival_confirm(const pg_uuid_t *claim_id)
 	text *name;
 	bool renamed;
 
-	while (*link != NULL && ((*link)->settled_in != InvalidSubTransactionId || (*link)->spare || memcmp(&(*link)->claim_id, claim_id, sizeof(pg_uuid_t)) != 0))
+	while (*link != NULL && ((*link)->spare || !is_undecided(*link, claim_id)))
 		link = &(*link)->next;
 	if (*link == NULL || !rsv_awaited_seen(&(*link)->row, &name))
 		return false;

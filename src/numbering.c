@@ -318,19 +318,26 @@ adopt(Row *row, Datum value)
 	}
 }
 
-/* The number is taken: by this very row, before it was dumped, say? */
+/*
+ * The number is taken: by this very row, before it was dumped, say? Or by one that did not
+ * arrive, such as that which this update is done in place of (ON CONFLICT)?
+ */
 static void
 adopt_sold(Row *row, const RsvPool *pool)
 {
 	const RsvNumbering *numbering = row->numbering;
 	text *holder = rsv_holder_name(&numbering->holder, row->data->tg_relation, row->tuple);
 	RsvClaim claim;
+	bool sold = sold_claim(pool, row->number, &claim);
+	bool same = sold && rsv_holder_same(claim.holder, holder);
 
-	if (live_claim(pool, row->number, &claim) && claim.state == RSV_FINALIZED &&
-		numbering->holder.nkeys > 0 && rsv_holder_same(claim.holder, holder))
+	row->has_claim =
+		sold && rsv_arrival_once_more(&claim.claim_id, same && numbering->holder.nkeys > 0);
+	if (row->has_claim || (same && numbering->holder.nkeys > 0))
 	{
 		row->claim = claim;
-		row->has_claim = rsv_arrival_once_more(&claim.claim_id);
+		row->claim.holder = holder;
+		row->expectation = same ? RSV_EXPECT_ROW : RSV_EXPECT_HEIR;
 		return;
 	}
 	ereport(ERROR,

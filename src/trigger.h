@@ -190,6 +190,6 @@ extern void rsv_arrival_expect(uint64 statement, const TriggerData *data,
 							   const RsvNumbering *numbering, HeapTuple row, const RsvClaim *claim,
 							   RsvExpectation expectation);
 extern bool rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim);
-extern bool rsv_arrival_once_more(const pg_uuid_t *claim_id);
+extern bool rsv_arrival_once_more(const pg_uuid_t *claim_id, bool same_row);
 
 #endif /* RESERVATION_TRIGGER_H */

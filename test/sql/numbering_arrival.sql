@@ -321,6 +321,20 @@ DELETE FROM keyed WHERE note = 'c';
 COMMIT;
 SELECT * FROM keys ORDER BY number;
 SELECT * FROM reservation.verify();
+
+-- the number that ON CONFLICT left over goes to the row that was in the way, also one that another had left over
+DROP TRIGGER "zz key" ON keyed;
+ALTER TABLE keyed DISABLE TRIGGER number;
+INSERT INTO keyed (id) VALUES (101), (102), (103);
+ALTER TABLE keyed ENABLE TRIGGER number;
+INSERT INTO keyed (id) VALUES (1007), (101), (9), (102) ON CONFLICT (id) DO UPDATE SET number = EXCLUDED.number WHERE keyed.number IS NULL RETURNING id, number;
+INSERT INTO keyed (id) VALUES (1007) ON CONFLICT (id) DO UPDATE SET number = EXCLUDED.number RETURNING id, number;
+SELECT * FROM keys ORDER BY number, id;
+-- but not while its row may still arrive
+CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE keyed SET number = NEW.number WHERE id = 103; RETURN NEW; END $$;
+CREATE TRIGGER "zz steal" BEFORE INSERT ON keyed FOR EACH ROW EXECUTE FUNCTION steal();
+INSERT INTO keyed (id) VALUES (104);
+SELECT * FROM reservation.verify();
 DROP VIEW left_over, heirs, keys;
 DROP TABLE visitor, changer, altered, mayfly, caller, heir, refunded, keyed;
-DROP FUNCTION leave_at_once, drop_some, set_key;
+DROP FUNCTION leave_at_once, drop_some, set_key, steal;
