@@ -69,7 +69,7 @@ static void put(List **wants, MemoryContext context, const RsvWant *want);
 static int64 written_by(HeapTuple row);
 static int trigger_depth(void);
 static void owe(const RsvWant *want, int64 before, bool missed);
-static void subtract_owed(RsvWant *want);
+static void subtract_owed(List **debts, RsvWant *want);
 static void subtract(RsvWant *want, RsvWant *debt);
 static void settle(List *wants, int64 before, int triggers);
 static List *net(List *wants, int64 before);
@@ -101,7 +101,7 @@ rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity, 
 		.pool_id = pool_id, .quantity = quantity, .written = written_by(row), .holder = holder};
 
 	if (quantity > 0 && owed != NIL)
-		subtract_owed(&want);
+		subtract_owed(&owed, &want);
 	if (in_executor(function))
 	{
 		Basket *basket = basket_of(function->fn_mcxt);
@@ -269,19 +269,24 @@ owe(const RsvWant *want, int64 before, bool missed)
 		put(&owed, TopTransactionContext, &debt);
 }
 
-/* A row is written, by what has no basket so far, that has been changed already. */
+/*
+ * A row is written, by what has no basket so far, that has been changed already. It comes
+ * but once, so what was owed to it is done with.
+ */
 static void
-subtract_owed(RsvWant *want)
+subtract_owed(List **debts, RsvWant *want)
 {
 	ListCell *cell;
 
-	foreach(cell, owed)
+	foreach(cell, *debts)
 	{
 		RsvWant *debt = lfirst(cell);
 
-		if (debt->pool_id == want->pool_id && debt->written >= want->written &&
-			rsv_holder_same(debt->holder, want->holder))
-			subtract(want, debt);
+		if (debt->pool_id != want->pool_id || debt->written < want->written ||
+			!rsv_holder_same(debt->holder, want->holder))
+			continue;
+		subtract(want, debt);
+		*debts = foreach_delete_current(*debts, cell);
 	}
 }
 
