@@ -20,7 +20,8 @@
  * the statement of the trigger ends first: it cannot give back what has not been
  * taken yet. That is owed to the statement that wrote the row, which takes so much
  * less. Which one that is, the command says that the row carries: of the statements
- * under way the innermost that began with it or before.
+ * under way the innermost that began with it or before. A COPY in that statement looks
+ * there for what is owed to its rows.
  *
  * What was put into a basket by a subtransaction that rolls back has not happened.
  * A statement that fails in it is over, though its context may live on: PL/pgSQL
@@ -50,8 +51,9 @@ typedef struct Basket
 	MemoryContext statement;
 	MemoryContextCallback ended;
 	SubTransactionId subtransaction; /* in which the statement began */
-	int64 command;                   /* what the statement has written, it wrote as this command or a later one */
+	int64 command;                   /* what it has written, it wrote as this one or later */
 	List *wants;                     /* the latest last */
+	List *debts;                     /* what is owed to the statement, the latest last */
 } Basket;
 
 static Basket *baskets = NULL; /* the innermost statement first */
@@ -100,7 +102,7 @@ rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity, 
 	RsvWant want = {
 		.pool_id = pool_id, .quantity = quantity, .written = written_by(row), .holder = holder};
 
-	if (quantity > 0 && owed != NIL)
+	if (quantity > 0)
 		subtract_owed(&owed, &want);
 	if (in_executor(function))
 	{
@@ -111,7 +113,11 @@ rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity, 
 		put(&basket->wants, basket->statement, &want);
 	}
 	else
+	{
+		for (Basket *basket = baskets; quantity > 0 && basket != NULL; basket = basket->next)
+			subtract_owed(&basket->debts, &want);
 		settle(list_make1(&want), PG_INT64_MAX, 1);
+	}
 }
 
 /*
@@ -152,11 +158,12 @@ executor_end(QueryDesc *query)
 
 	for (Basket *basket = baskets; basket != NULL; basket = basket->next)
 	{
-		List *wants = basket->wants;
+		List *wants;
 
 		if (basket->statement != statement)
 			continue;
-		basket->wants = NIL;
+		wants = list_concat(basket->wants, basket->debts);
+		basket->wants = basket->debts = NIL;
 		if (wants != NIL)
 			settle(wants, basket->command, 0);
 		break;
@@ -264,13 +271,14 @@ owe(const RsvWant *want, int64 before, bool missed)
 	for (; basket != NULL && basket->command > want->written; basket = basket->next)
 		missed = missed && basket->command >= before;
 	if (basket != NULL)
-		put(&basket->wants, basket->statement, &debt);
+		put(&basket->debts, basket->statement, &debt);
 	else if (missed)
 		put(&owed, TopTransactionContext, &debt);
 }
 
 /*
- * A row is written, by what has no basket so far, that has been changed already. It comes
+ * A row is written, by what has no basket (so far), that has been changed already. What is
+ * owed to it may be with the statement that COPY is in, which began before. It comes
  * but once, so what was owed to it is done with.
  */
 static void
@@ -416,5 +424,8 @@ subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId pa
 		baskets = baskets->next;
 	forget(&owed, id);
 	for (Basket *basket = baskets; basket != NULL; basket = basket->next)
+	{
 		forget(&basket->wants, id);
+		forget(&basket->debts, id);
+	}
 }

@@ -208,7 +208,24 @@ SELECT * FROM taken;
 TABLE books;
 DROP TRIGGER z_note ON nested_line;
 
+
+-- COPY in a function of a statement that writes: what its rows owe is found in the statement around it
+CREATE TABLE nested_load (n integer);
+CREATE FUNCTION load_lines(n integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('COPY nested_line FROM PROGRAM ''printf "%s1\tcup\t5\tdelete\n%s2\tcup\t5\tless\n%s3\tcup\t5\t\\\\N\n"''', n, n, n);
+    RETURN n;
+END
+$$;
+INSERT INTO nested_load SELECT load_lines(i) FROM generate_series(1, 2) i;
+SELECT * FROM taken ORDER BY 1;
+ALTER TRIGGER a_work ON nested_line RENAME TO z_work;
+INSERT INTO nested_load SELECT load_lines(3);
+SELECT * FROM taken ORDER BY 1;
+TABLE books;
+DELETE FROM nested_line;
+TABLE books;
 DROP VIEW books, taken;
-DROP TABLE nested_line, nested_order, nested_part, nested_area, nested_audit;
-DROP FUNCTION work, halve, add_line, replace_line, less, note, note_and_delete;
+DROP TABLE nested_line, nested_order, nested_part, nested_area, nested_audit, nested_load;
+DROP FUNCTION work, halve, add_line, replace_line, less, note, note_and_delete, load_lines;
 SELECT d.status FROM unnest('{cup,jar}'::text[]) p, reservation.drop_pool(p, true) d;
