@@ -239,12 +239,23 @@ put(List **wants, MemoryContext context, const RsvWant *want)
 	MemoryContextSwitchTo(caller);
 }
 
+/*
+ * The command of this transaction that wrote a row, or RSV_LONG_AGO. A row of COPY FREEZE
+ * looks old, and whoever replaces it writes his command where its own was: then it was
+ * written by the one before, at the latest.
+ */
 static int64
 written_by(HeapTuple row)
 {
-	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)))
+	HeapTupleHeader header = row->t_data;
+	bool replaced = (header->t_infomask & HEAP_XMAX_INVALID) == 0 &&
+		!HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask);
+
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmin(header)))
 		return RSV_LONG_AGO;
-	return HeapTupleHeaderGetCmin(row->t_data);
+	if (HeapTupleHeaderXminFrozen(header))
+		return (int64) HeapTupleHeaderGetRawCommandId(header) - (replaced ? 1 : 0);
+	return HeapTupleHeaderGetCmin(header);
 }
 
 /* Of the triggers that are under way. */

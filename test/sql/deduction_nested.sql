@@ -225,6 +225,32 @@ SELECT * FROM taken ORDER BY 1;
 TABLE books;
 DELETE FROM nested_line;
 TABLE books;
+
+-- COPY FREEZE, whose rows look older than they are; before and after ours by name
+BEGIN;
+TRUNCATE nested_line;
+COPY nested_line FROM STDIN (FREEZE);
+1	cup	5	less
+2	cup	5	delete
+3	cup	5	more; kept
+4	cup	5	jar; less
+\.
+SELECT * FROM taken ORDER BY 1;
+DELETE FROM nested_line;
+COMMIT;
+ALTER TRIGGER z_work ON nested_line RENAME TO a_work;
+BEGIN;
+TRUNCATE nested_line;
+COPY nested_line FROM STDIN (FREEZE);
+1	cup	5	less
+2	cup	5	delete
+3	cup	5	more; kept
+4	cup	5	jar; less
+\.
+SELECT * FROM taken ORDER BY 1;
+DELETE FROM nested_line;
+COMMIT;
+TABLE books;
 DROP VIEW books, taken;
 DROP TABLE nested_line, nested_order, nested_part, nested_area, nested_audit, nested_load;
 DROP FUNCTION work, halve, add_line, replace_line, less, note, note_and_delete, load_lines;
