@@ -49,7 +49,7 @@ rsv_check_name(const text *name, const char *what)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be 1 to %d bytes long, not %d", what, RSV_NAME_BYTES_MAX,
 						(int) VARSIZE_ANY_EXHDR(name)),
-				 errhint("Use a short, stable key of your own for %s, such as an id.", what)));
+				 errhint("Use a short, stable key of your own, such as an id.")));
 }
 
 /* Checks every name of a text array; with nulls, a name may be missing. */

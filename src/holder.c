@@ -101,7 +101,7 @@ rsv_holder_name(const RsvHolder *holder, Relation relation, HeapTuple row)
 {
 	text *name = write_name(holder, relation, row);
 
-	rsv_check_name(name, "the key of a numbered row, with the name of its table,");
+	rsv_check_name(name, "the key of the row, with the name of its table,");
 	return name;
 }
 

@@ -78,6 +78,11 @@ SELECT * FROM pg_temp.command_refusal($$INSERT INTO "The Shop"."Order Line" VALU
 INSERT INTO "The Shop"."Order Line" VALUES (2, 'te stock', 1);
 SELECT holder, quantity FROM reservation.claims WHERE pool = 'te stock' ORDER BY holder;
 
+-- a key that a claim has no room for
+CREATE TABLE "The Shop".long_key (code text PRIMARY KEY, item text, quantity integer);
+CREATE TRIGGER t AFTER INSERT OR UPDATE OR DELETE ON "The Shop".long_key FOR EACH ROW EXECUTE FUNCTION reservation.take_stock('item', 'quantity');
+SELECT * FROM pg_temp.command_refusal($$INSERT INTO "The Shop".long_key VALUES (repeat('x', 1000), 'te stock', 1)$$);
+
 DROP SCHEMA "The Shop" CASCADE;
 SELECT * FROM reservation.verify();
 SELECT d.status FROM unnest('{te stock,te edition}'::text[]) p, reservation.drop_pool(p, true) d;
