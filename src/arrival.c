@@ -22,9 +22,9 @@
  * rows would leave as many dead versions of it, each to be looked at by the next.
  * The claim then has the name of another row, until its own has arrived.
  *
- * A subtransaction that rolls back takes its claims with it; what it gave back of
- * others' is theirs again, and a claim of theirs that it renamed waits again for its
- * row.
+ * A subtransaction that rolls back takes its claims with it. What it handed on of an
+ * enclosing one's is left over again, and a claim that it renamed waits again for its
+ * row; if it commits, both are the enclosing one's.
  *
  * Memory: what we remember lives in TopTransactionContext; that a statement is
  * running, in the context of the statement, whose end takes it away.
@@ -68,6 +68,7 @@ static Statement *statements = NULL;
 static Pending *pendings = NULL; /* the latest first */
 
 static bool is_sold(const pg_uuid_t *claim_id, RsvClaim *claim);
+static void hand_on(Pending **link);
 static bool is_undecided(const Pending *pending, const pg_uuid_t *claim_id);
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
@@ -112,13 +113,12 @@ rsv_arrival_statement(const FmgrInfo *function, const Trigger *trigger)
 }
 
 /*
- * A number of this pool that a row of this subtransaction left over, with its claim.
- * The caller has settled what is due.
+ * A number of this pool that a row of this transaction left over, with its claim. The
+ * caller has settled what is due.
  */
 bool
 rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
 {
-	SubTransactionId current = GetCurrentSubTransactionId();
 	Pending **link = &pendings;
 	bool sold = false;
 
@@ -126,13 +126,13 @@ rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
 	{
 		const Pending *pending = *link;
 
-		if (!pending->spare || pending->pool_id != pool_id || pending->given_in != current ||
+		if (!pending->spare || pending->pool_id != pool_id ||
 			pending->settled_in != InvalidSubTransactionId)
 			link = &(*link)->next;
 		else
 		{
 			sold = is_sold(&pending->claim_id, claim);
-			forget(link);
+			hand_on(link);
 		}
 	}
 	return sold;
@@ -150,24 +150,38 @@ is_sold(const pg_uuid_t *claim_id, RsvClaim *claim)
 }
 
 /*
- * This claim, which this subtransaction has made, is handed on once more: it was left
+ * This claim, which this transaction has made, is handed on once more: it was left
  * over, or this same row has not arrived, but goes to another partition, say. False: it
  * is its row's, or of no concern to us. The caller has settled what is due.
  */
 bool
 rsv_arrival_once_more(const pg_uuid_t *claim_id, bool same_row)
 {
-	SubTransactionId current = GetCurrentSubTransactionId();
 	Pending **link = &pendings;
 	text *name;
 
-	while (*link != NULL && ((*link)->given_in != current || (*link)->only_key || !is_undecided(*link, claim_id)))
+	while (*link != NULL && ((*link)->only_key || !is_undecided(*link, claim_id)))
 		link = &(*link)->next;
 	if (*link == NULL ||
 		(!(*link)->spare && (!same_row || rsv_awaited_seen(&(*link)->row, &name))))
 		return false;
-	forget(link);
+	hand_on(link);
 	return true;
+}
+
+/*
+ * Another row is to have this number. If it was not the running subtransaction that took
+ * it, it is only lent to that, which may roll back alone.
+ */
+static void
+hand_on(Pending **link)
+{
+	SubTransactionId current = GetCurrentSubTransactionId();
+
+	if ((*link)->given_in == current)
+		forget(link);
+	else
+		(*link)->settled_in = current;
 }
 
 static bool
@@ -263,7 +277,6 @@ is_due(const Pending *pending, uint64 statement)
 static bool
 decide(Pending *pending, SubTransactionId current, bool all)
 {
-	bool own = pending->given_in == current;
 	text *name;
 
 	if (!pending->spare && rsv_awaited_seen(&pending->row, &name))
@@ -271,16 +284,15 @@ decide(Pending *pending, SubTransactionId current, bool all)
 	if (pending->only_key)
 		return true;
 	pending->spare = true;
-	if (own && !all)
-		return false;
-	rsv_claim_give_back(&pending->claim_id, 0);
-	pending->settled_in = current;
-	return own;
+	if (all)
+		rsv_claim_give_back(&pending->claim_id, 0);
+	return all;
 }
 
 /*
  * Its row is there: the claim names it, by this name or else the one that it was handed on
- * with; true: there is nothing left to remember.
+ * with; true: there is nothing left to remember. A subtransaction that renames the claim
+ * of an enclosing one may roll back alone.
  */
 static bool
 arrived(Pending *pending, text *name, SubTransactionId current)
@@ -294,11 +306,7 @@ arrived(Pending *pending, text *name, SubTransactionId current)
 	return pending->given_in == current;
 }
 
-/*
- * A number is given back, or its claim renamed, by the subtransaction that is running.
- * If that is not the one that took it, we remember both, because the inner may roll
- * back alone.
- */
+/* Decides what is due; all: and gives back what is left over. */
 static void
 settle(uint64 statement, bool all)
 {

@@ -335,6 +335,40 @@ CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE keye
 CREATE TRIGGER "zz steal" BEFORE INSERT ON keyed FOR EACH ROW EXECUTE FUNCTION steal();
 INSERT INTO keyed (id) VALUES (104);
 SELECT * FROM reservation.verify();
+
+-- what savepoints leave over goes from one to the next, and back when one rolls back; nothing is written meanwhile
+DROP TRIGGER "zz steal" ON keyed;
+BEGIN;
+INSERT INTO keyed (id) VALUES (9) ON CONFLICT DO NOTHING;
+DO $$
+BEGIN
+    FOR i IN 1..20 LOOP
+        BEGIN
+            INSERT INTO keyed (id) VALUES (9) ON CONFLICT DO NOTHING;
+        EXCEPTION WHEN division_by_zero THEN NULL;
+        END;
+    END LOOP;
+END
+$$;
+SELECT state, count(*) FROM reservation.claims WHERE holder = 'public.keyed 9' GROUP BY state ORDER BY state;
+SAVEPOINT s;
+INSERT INTO keyed (id) VALUES (105) RETURNING id, number;
+SAVEPOINT t;
+INSERT INTO keyed (id) VALUES (106) RETURNING id, number;
+ROLLBACK TO s;
+INSERT INTO keyed (id) VALUES (9) ON CONFLICT DO NOTHING;
+RELEASE s;
+SAVEPOINT s;
+INSERT INTO keyed (id) VALUES (107) RETURNING id, number;
+RELEASE s;
+INSERT INTO keyed (id) VALUES (108) RETURNING id, number;
+SAVEPOINT s;
+INSERT INTO keyed (id) VALUES (9) ON CONFLICT DO NOTHING;
+DELETE FROM keyed WHERE id = 107;
+ROLLBACK TO s;
+COMMIT;
+SELECT * FROM keys WHERE id IS NULL OR id > 102 ORDER BY number, id;
+SELECT * FROM reservation.verify();
 DROP VIEW left_over, heirs, keys;
 DROP TABLE visitor, changer, altered, mayfly, caller, heir, refunded, keyed;
 DROP FUNCTION leave_at_once, drop_some, set_key, steal;
