@@ -280,7 +280,7 @@ merge(const text *source, const text *target, const text *policy)
 	merged = DatumGetInt64(rsv_plan_value(2, &isnull));
 	if (merged != moved)
 		refuse_overflow(target);
-	/* a checkout of the source goes on with the target, also if the source has been emptied since */
+	/* a checkout of the source goes on with the target, even if the source is empty by now */
 	rsv_plan_run(RSV_PLAN_CHECKOUT_CART, values, NULL);
 	if (moved > 0)
 	{
