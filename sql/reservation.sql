@@ -854,7 +854,7 @@ COMMENT ON COLUMN reservation.refunds_due.checkout_state IS 'refund_due (the goo
 -- Each branch is one thing that can never be so. A statement sees one instant, so a sale under way raises no alarm.
 CREATE FUNCTION reservation.last_drawn(sequence oid) RETURNS bigint
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'rsv_last_drawn';
-COMMENT ON FUNCTION reservation.last_drawn IS 'For verify(): the last number of a sequence that nobody will draw any more. NULL: the sequence is being dropped, or there is none.
+COMMENT ON FUNCTION reservation.last_drawn IS 'For verify(): the last number that was drawn from a sequence. NULL: none was, or the sequence is being dropped, or there is none.
 Errors: 42501 a sequence that the caller may not read.
 Locks: the sequence, if nobody is dropping it; waits for nobody.';
 

@@ -23,7 +23,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
-#include "catalog/pg_sequence.h"
 #include "commands/extension.h"
 #include "commands/sequence.h"
 #include "storage/lmgr.h"
@@ -31,7 +30,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 #include "reservation.h"
 
@@ -64,32 +62,30 @@ static void forget(Datum argument, Oid relation_id);
 static void make_tickets(const RsvPool *pool);
 static int64 draw(Oid sequence);
 static int64 last_value(Oid sequence);
-static void read_last(Oid sequence, int64 *last);
+static Datum read_last(Oid sequence, bool *none);
 static int64 last_number(const RsvPool *pool);
 
 /*
  * last_drawn(sequence oid) -> bigint
  *
- * The last number that nobody will draw any more; NULL if the sequence is being
- * dropped, or has been: whoever asks beside a drop neither waits nor fails.
+ * The last number that was drawn. NULL: none was, or the sequence is being dropped, or
+ * has been: whoever asks beside a drop neither waits nor fails.
  */
 PG_FUNCTION_INFO_V1(rsv_last_drawn);
 Datum
 rsv_last_drawn(PG_FUNCTION_ARGS)
 {
 	Oid sequence = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
-	HeapTuple definition;
-	int64 last;
+	Datum last;
+	bool none;
 
-	if (!ConditionalLockRelationOid(sequence, AccessShareLock))
+	if (!ConditionalLockRelationOid(sequence, AccessShareLock) ||
+		get_rel_relkind(sequence) != RELKIND_SEQUENCE)
 		PG_RETURN_NULL();
-	definition = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
-	if (!HeapTupleIsValid(definition))
+	last = read_last(sequence, &none);
+	if (none)
 		PG_RETURN_NULL();
-	last = ((Form_pg_sequence) GETSTRUCT(definition))->seqstart - 1;
-	ReleaseSysCache(definition);
-	read_last(sequence, &last);
-	PG_RETURN_INT64(last);
+	PG_RETURN_DATUM(last);
 }
 
 /* Makes the sequence of a pool, unless there is one. */
@@ -381,27 +377,27 @@ static int64
 last_value(Oid sequence)
 {
 	RsvPlanSession session;
-	int64 last = -1;
+	Datum last;
+	bool none;
 
 	rsv_plan_begin(&session);
-	read_last(sequence, &last);
+	last = read_last(sequence, &none);
 	rsv_plan_end(&session);
-	return last;
+	return none ? -1 : DatumGetInt64(last);
 }
 
-/* If any number was drawn, *last is the last one. */
-static void
-read_last(Oid sequence, int64 *last)
+static Datum
+read_last(Oid sequence, bool *none)
 {
 	LOCAL_FCINFO(call, 1);
-	Datum value;
+	Datum last;
 
 	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
 	call->args[0].value = ObjectIdGetDatum(sequence);
 	call->args[0].isnull = false;
-	value = pg_sequence_last_value(call);
-	if (!call->isnull)
-		*last = DatumGetInt64(value);
+	last = pg_sequence_last_value(call);
+	*none = call->isnull;
+	return last;
 }
 
 /* The highest number of the pool's units, one below its first if it has none. */
