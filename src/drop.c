@@ -9,6 +9,13 @@
  * nobody out. What does is taking every free unit and settling every hold: the
  * only locks that a claim respects.
  *
+ * A refund respects neither, because it begins with what is sold. So if something
+ * is, we change the pool's row first, then wait for the transactions that have locked
+ * the table of claims for writing, then look once more; a refund writes its claim,
+ * then looks whether somebody is dropping the pool, waits for that, and frees nothing
+ * if it was dropped. One of the two sees the other. A transaction that has written a
+ * claim and refunds something of the pool while we wait for it is a deadlock.
+ *
  * Locks: the pool's row, every free unit or slot, every hold of the pool.
  */
 #include "postgres.h"
@@ -29,6 +36,7 @@ typedef struct Drop
 
 static bool drop(const RsvPool *pool, bool force, TimestampTz now);
 static bool drop_attempt(void *argument);
+static void empty(Datum *values);
 static void settle(RsvPlan plan, Datum *values);
 
 /*
@@ -75,11 +83,7 @@ drop(const RsvPool *pool, bool force, TimestampTz now)
 	return dropped;
 }
 
-/*
- * Taking every free unit and settling every hold waits for the calls under way,
- * whose outcome may be more of both; when nothing is left to take, there is
- * nothing to claim for those that come, and the answer is certain.
- */
+/* If nothing of the pool is sold once it is empty, nothing can come back to it. */
 static bool
 drop_attempt(void *argument)
 {
@@ -94,6 +98,25 @@ drop_attempt(void *argument)
 	if (rsv_plan_run(RSV_PLAN_POOL_DROP, values, NULL) != 1)
 		rsv_pool_refuse_unknown(work->pool->name);
 	rsv_sequence_drop(work->pool);
+	empty(values);
+	if (rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0)
+		return true;
+	if (work->force)
+	{
+		rsv_layout_wait(RSV_CLAIM);
+		empty(values);
+	}
+	return work->force;
+}
+
+/*
+ * Taking every free unit and settling every hold waits for the calls under way,
+ * whose outcome may be more of both; when nothing is left to take, there is
+ * nothing to claim for those that come, and the answer is certain.
+ */
+static void
+empty(Datum *values)
+{
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -101,7 +124,6 @@ drop_attempt(void *argument)
 		rsv_plan_run(RSV_PLAN_UNITS_DELETE, values, NULL);
 		settle(RSV_PLAN_TICKETS_DROP, values);
 	} while (rsv_plan_run(RSV_PLAN_POOL_REST, values, NULL) > 0);
-	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
 }
 
 /* Settles the holds or tickets there are, each with an event of its own. */

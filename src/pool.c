@@ -241,6 +241,32 @@ rsv_pool_is_changing(const RsvPool *pool)
 	return !rsv_scan_stands(RSV_POOL, &tid);
 }
 
+/*
+ * Waits for whoever is dropping the pool, and reads it anew. Whoever changes anything
+ * else of it is not in the way.
+ */
+void
+rsv_pool_await_drop(RsvPool *pool)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)};
+	RsvInFlight dropping;
+
+	do
+	{
+		RsvScan scan;
+
+		dropping = (RsvInFlight) {0};
+		rsv_scan_begin(&scan, RSV_POOL_PKEY, NULL, &key, 1);
+		while (rsv_scan_next(&scan))
+		{
+			if (TransactionIdIsValid(scan.dirty.xmin) && !scan.slot->tts_isnull[POOL_DROPPED_AT])
+				rsv_in_flight_add(&dropping, scan.dirty.xmin);
+		}
+		rsv_scan_end(&scan);
+	} while (dropping.any && rsv_in_flight_wait(&dropping, DT_NOEND));
+	rsv_pool_read(pool->pool_id, pool);
+}
+
 void
 rsv_pool_refuse_unknown(const text *name)
 {

@@ -531,6 +531,7 @@ extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_try_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_is_whole(int32 pool_id, Snapshot as_of);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
+extern void rsv_pool_await_drop(RsvPool *pool);
 pg_noreturn extern void rsv_pool_refuse_unknown(const text *name);
 extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function);
 extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);

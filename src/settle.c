@@ -245,6 +245,9 @@ rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry)
 	if (entry->change > 0)
 	{
 		rsv_pool_read(claim->pool_id, &pool);
+		/* whoever drops it waits for holds; what was sold is none, so here we wait */
+		if (claim->refunded > 0 && rsv_pool_is_changing(&pool))
+			rsv_pool_await_drop(&pool);
 		if (!pool.dropped)
 		{
 			rsv_claim_free(claim, entry->change);
