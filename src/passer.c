@@ -26,7 +26,6 @@
 #define POOL_DROPPED_AT 15
 #define POOL_LINED      20
 
-static bool was_overtaken(RsvPool *pool, RsvPool *current);
 static void put_units_back(const RsvPool *pool, const int32 *numbers, int32 count);
 
 /* Does anybody wait, whom what is free could not satisfy? Then a passer-by gets nothing. */
@@ -51,7 +50,7 @@ rsv_pass_take(RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline
 	if (rsv_pass_barred(pool, *now))
 		return RSV_GONE;
 	supply = rsv_supply_take(pool, count, now, deadline, numbers, available, tentative);
-	if (supply == RSV_TAKEN && was_overtaken(pool, &current))
+	if (supply == RSV_TAKEN && rsv_pass_overtaken(pool, &current))
 	{
 		put_units_back(&current, numbers, count);
 		(void) rsv_line_look(&current, *now);
@@ -71,7 +70,7 @@ rsv_pass_take_unit(RsvPool *pool, int32 number, TimestampTz *now, TimestampTz de
 	if (rsv_pass_barred(pool, *now))
 		return RSV_GONE;
 	supply = rsv_supply_take_unit(pool, number, now, deadline);
-	if (supply == RSV_TAKEN && was_overtaken(pool, &current))
+	if (supply == RSV_TAKEN && rsv_pass_overtaken(pool, &current))
 	{
 		put_units_back(&current, &number, 1);
 		(void) rsv_line_look(&current, *now);
@@ -92,7 +91,7 @@ rsv_pass_draw(RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, Tim
 	if (rsv_pass_barred(pool, *now))
 		return RSV_GONE;
 	supply = rsv_draw(pool, quantity, draw, now, deadline, available);
-	if (supply == RSV_TAKEN && was_overtaken(pool, &current))
+	if (supply == RSV_TAKEN && rsv_pass_overtaken(pool, &current))
 	{
 		rsv_slot_give(pool->pool_id, quantity, 0);
 		(void) rsv_line_look(&current, *now);
@@ -143,8 +142,8 @@ rsv_pass_count(const RsvPool *pool, TimestampTz now)
 }
 
 /* A unit was taken: does anybody wait by now? Then *current is the pool as it is. */
-static bool
-was_overtaken(RsvPool *pool, RsvPool *current)
+bool
+rsv_pass_overtaken(RsvPool *pool, RsvPool *current)
 {
 	bool stands = rsv_limit_look(pool);
 

@@ -913,6 +913,7 @@ extern RsvSupply rsv_pass_take_unit(RsvPool *pool, int32 number, TimestampTz *no
 									TimestampTz deadline);
 extern RsvSupply rsv_pass_draw(RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
 							   TimestampTz deadline, int64 *available);
+extern bool rsv_pass_overtaken(RsvPool *pool, RsvPool *current);
 extern bool rsv_pass_barred(const RsvPool *pool, TimestampTz now);
 extern void rsv_pass_mark(RsvPool *pool);
 extern int64 rsv_pass_count(const RsvPool *pool, TimestampTz now);

@@ -31,11 +31,13 @@ static bool is_live_hold(const RsvClaim *claim, TimestampTz now);
 static RsvState state_at(const RsvClaim *claim, TimestampTz now);
 static void await_decision(RsvClaim *claim, TimestampTz now);
 static bool is_lapsing(const pg_uuid_t *claim_id);
+static void write_down(const RsvClaim *claim, const RsvEntry *entry);
 static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim,
 							RsvPool *pool, bool *replayed);
 static bool may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now,
 						bool *taken_again);
 static bool is_newest(RsvClaim *claim);
+static bool keep(RsvClaim *claim, RsvClaim *lapsed, RsvPool *pool, const RsvEntry *entry);
 pg_noreturn static void refuse_undecided(const RsvClaim *claim);
 static void answer_finalize(const char *status, const RsvClaim *claim, const RsvPool *pool,
 							bool replayed, RsvAnswer *answer);
@@ -149,6 +151,7 @@ begin(const pg_uuid_t *claim_id, RsvClaim *claim, RsvPool *pool)
 	{
 		(void) rsv_limit_lock(pool, claim->holder, DT_NOEND);
 		rsv_settle_read(claim_id, claim);
+		rsv_pool_read(claim->pool_id, pool);
 	}
 	return GetCurrentTimestamp();
 }
@@ -232,12 +235,21 @@ is_lapsing(const pg_uuid_t *claim_id)
 bool
 rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry)
 {
-	RsvEntry complete = *entry;
 	TransactionId holder;
-	RsvPool pool;
 
 	if (rsv_claim_change(claim, state, true, &holder) != RSV_WRITTEN)
 		return false;
+	write_down(claim, entry);
+	return true;
+}
+
+/* The claim is changed: the rest of rsv_settle_change. */
+static void
+write_down(const RsvClaim *claim, const RsvEntry *entry)
+{
+	RsvEntry complete = *entry;
+	RsvPool pool;
+
 	complete.pool_id = claim->pool_id;
 	complete.claim_id = &claim->claim_id;
 	complete.counted = !claim->numbered;
@@ -254,7 +266,6 @@ rsv_settle_change(RsvClaim *claim, RsvState state, const RsvEntry *entry)
 			rsv_line_freed(&pool);
 		}
 	}
-	return true;
 }
 
 /*
@@ -304,6 +315,8 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 		RsvState state = claim->state;
 		int64 wanted = quantity == 0 ? claim->quantity : quantity;
 		bool taken_again = false;
+		bool late;
+		RsvClaim lapsed;
 		RsvEntry entry = {.event = "finalized", .quantity = wanted};
 
 		/* a hold that was alive when the call began may have lapsed while it waited */
@@ -321,7 +334,8 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 							quantity, claim->quantity),
 					 errhint("Pass at most what is held, or NULL for all of it.")));
 
-		if (!is_live_hold(claim, now) && !may_be_late(claim, wanted, pool, &now, &taken_again))
+		late = !is_live_hold(claim, now);
+		if (late && !may_be_late(claim, wanted, pool, &now, &taken_again))
 		{
 			/* perhaps because another call has changed it meanwhile, or we have served the line */
 			ItemPointerData seen = claim->tid;
@@ -331,12 +345,14 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 				return "lapsed";
 			continue;
 		}
+		lapsed = *claim;
 		claim->finalized_at = entry.at = now;
 		entry.change = taken_again ? -wanted : claim->quantity - wanted;
 		if (wanted < claim->quantity)
 			claim->taken = claim->quantity;
 		claim->quantity = wanted;
-		if (rsv_settle_change(claim, RSV_FINALIZED, &entry))
+		if (late && !taken_again ? keep(claim, &lapsed, pool, &entry)
+								 : rsv_settle_change(claim, RSV_FINALIZED, &entry))
 		{
 			ForceSyncCommit();
 			return "finalized";
@@ -387,6 +403,32 @@ is_newest(RsvClaim *claim)
 
 	rsv_settle_read(&claim->claim_id, &now);
 	return ItemPointerEquals(&now.tid, &claim->tid);
+}
+
+/*
+ * Finalizes a hold whose time is over. That may have waited for somebody who was taking
+ * it; if anybody has begun to wait in line meanwhile, it lapses after all, and is theirs.
+ */
+static bool
+keep(RsvClaim *claim, RsvClaim *lapsed, RsvPool *pool, const RsvEntry *entry)
+{
+	TransactionId holder;
+
+	if (rsv_claim_change(claim, RSV_FINALIZED, true, &holder) != RSV_WRITTEN)
+		return false;
+	if (!rsv_pass_overtaken(pool, pool))
+	{
+		write_down(claim, entry);
+		return true;
+	}
+	lapsed->tid = claim->tid;
+	(void) rsv_settle_change(lapsed, RSV_LAPSED,
+							 &(RsvEntry) {.at = entry->at,
+										  .event = "lapsed",
+										  .quantity = lapsed->quantity,
+										  .change = lapsed->quantity});
+	rsv_stats_add(claim->pool_id, RSV_COUNT_LAPSES, 1);
+	return false;
 }
 
 static void
