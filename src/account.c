@@ -133,8 +133,10 @@ rsv_account_move_floor(const RsvPool *pool, int64 floor)
 	int64 change;
 
 	require_span(pool, pool->capacity + rsv_sum_added(pool), floor);
-	change = floor - pool->floor;
-	if (change > 0)
+	/* never below: nothing was put in that is below the floor, and the span is checked */
+	if (pg_sub_s64_overflow(floor, pool->floor, &change))
+		status = "insufficient";
+	else if (change > 0)
 		status = take_out(pool, change, RSV_DRAW_CLAIM, &now);
 	else if (change < 0)
 		rsv_slot_give(pool->pool_id, -change, 0);
@@ -219,11 +221,14 @@ has_room(const RsvPool *pool, int64 delta, TimestampTz now)
 {
 	int64 total = pool->capacity + rsv_sum_added(pool);
 	int64 balance = rsv_sum_available(pool, now) + pool->floor;
+	int64 room;
 
 	if (pg_add_s64_overflow(total, delta, &total))
 		refuse_span(pool);
 	require_span(pool, total, pool->floor);
-	return !pool->has_ceiling || delta <= pool->ceiling - balance;
+	/* room for more than a bigint counts is room for this */
+	return !pool->has_ceiling || pg_sub_s64_overflow(pool->ceiling, balance, &room) ||
+		delta <= room;
 }
 
 /*

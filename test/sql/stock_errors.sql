@@ -96,4 +96,9 @@ SELECT status FROM reservation.alter_pool('vast', floor => -9223372036854775807)
 SELECT status, balance FROM reservation.charge('vast', 9223372036854775807, 'all');
 SELECT status, balance FROM reservation.charge('vast', 1, 'more');
 SELECT capacity, available, held, finalized, state FROM reservation.availability('{vast}');
+-- a floor and a ceiling that are further apart than a bigint counts, from what there is
+SELECT status FROM reservation.create_pool('wide', 0, 'counted', floor => -5000000000000000000, ceiling => 9000000000000000000);
+SELECT * FROM pg_temp.refusal($$alter_pool('wide', floor => 9000000000000000000)$$);
+SELECT status, balance FROM reservation.adjust('wide', -5000000000000000000);
+SELECT status, balance FROM reservation.adjust('wide', 1);
 SELECT * FROM reservation.verify();
