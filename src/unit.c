@@ -60,6 +60,7 @@ rsv_add_units(PG_FUNCTION_ARGS)
 			NULL) != 1)
 		rsv_pool_refuse_unknown(pool.name);
 	rsv_plan_end(&session);
+	rsv_pool_read(pool.pool_id, &pool); /* that may have waited for whoever changed it */
 	first = rsv_sequence_take(&pool, count);
 	range[0] = Int32GetDatum(pool.pool_id);
 	range[1] = Int32GetDatum(first);
