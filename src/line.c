@@ -230,17 +230,16 @@ stand(Joiner *joiner, RsvPool *pool, TimestampTz deadline, RsvTicket *ticket)
 			status = insert(joiner, pool, number, ticket);
 		rsv_unlock(RSV_LOCK_TICKET, pool->pool_id, joiner->holder);
 		joiner->now = GetCurrentTimestamp();
+		if (found && is_open(ticket, joiner->now))
+			return "existing";
+		/* somebody may have the ticket since we looked */
+		if (found &&
+			rsv_ticket_change(ticket, RSV_TICKET_ENDED, joiner->now, false) == RSV_BUSY)
+			rsv_in_flight_add(&in_flight, InvalidTransactionId);
 		if (in_flight.any && !rsv_in_flight_wait(&in_flight, deadline))
 			status = "busy";
-		else if (in_flight.any)
+		else if (in_flight.any || found)
 			continue;
-		else if (found && is_open(ticket, joiner->now))
-			return "existing";
-		else if (found)
-		{
-			(void) rsv_ticket_change(ticket, RSV_TICKET_ENDED, joiner->now, true);
-			continue;
-		}
 		if (status != NULL)
 			memset(ticket, 0, sizeof(RsvTicket));
 		return status;
@@ -278,14 +277,16 @@ is_open(const RsvTicket *ticket, TimestampTz now)
 	pg_uuid_t *claim_ids;
 	int count = rsv_ticket_claims(ticket, &claim_ids);
 	bool held = ticket->state == RSV_TICKET_WAITING;
+	Snapshot as_of = rsv_store_now();
 
 	for (int i = 0; !held && i < count; i++)
 	{
 		RsvClaim claim;
 
-		rsv_settle_read(&claim_ids[i], &claim);
-		held = claim.state == RSV_HELD && claim.expires_at > now;
+		held = rsv_claim_find(&claim_ids[i], as_of, &claim) && claim.state == RSV_HELD &&
+			claim.expires_at > now;
 	}
+	rsv_store_forget(as_of);
 	return held;
 }
 
