@@ -150,6 +150,7 @@ rsv_pass_overtaken(RsvPool *pool, RsvPool *current)
 	if (!pool->lined && stands)
 		return false;
 	rsv_pool_read(pool->pool_id, current);
+	pool->labelled = current->labelled; /* a unit may have come with the first labels */
 	return current->lined && rsv_ticket_waits(pool->pool_id);
 }
 
