@@ -71,7 +71,7 @@ rsv_adjust(PG_FUNCTION_ARGS)
 	rsv_answer_row(
 		&answer,
 		(Datum[]) {CStringGetTextDatum(status), PointerGetDatum(pool.name), Int64GetDatum(delta),
-				   Int64GetDatum(rsv_sum_available(&pool, now) + pool.floor), BoolGetDatum(false)},
+				   Int64GetDatum(rsv_sum_balance(&pool, now)), BoolGetDatum(false)},
 		(bool[]) {false, false, false, false, false});
 	rsv_request_save(&request, &answer, now);
 	return (Datum) 0;

@@ -125,6 +125,7 @@ rsv_limit_look(RsvPool *pool)
 	rsv_layout_lock(RSV_CLAIM);
 	stands = !rsv_pool_is_changing(pool);
 	pool->looked_again = true;
-	pool->counts = pool->counts || !stands;
+	pool->changed = !stands;
+	pool->counts = pool->counts || pool->changed;
 	return stands;
 }

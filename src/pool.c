@@ -232,6 +232,21 @@ rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now)
 	return rsv_hold_end(now, ttl);
 }
 
+/* The floor of a pool at an instant. */
+int64
+rsv_pool_floor(int32 pool_id, Snapshot as_of)
+{
+	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
+	int64 floor = 0;
+	RsvScan scan;
+
+	rsv_scan_begin(&scan, RSV_POOL_PKEY, as_of, &key, 1);
+	if (rsv_scan_next(&scan))
+		floor = DatumGetInt64(scan.slot->tts_values[POOL_FLOOR]);
+	rsv_scan_end(&scan);
+	return floor;
+}
+
 /* Is somebody changing the pool, or has since it was read? */
 bool
 rsv_pool_is_changing(const RsvPool *pool)

@@ -75,6 +75,7 @@ typedef struct RsvPool
 	Interval *offer_ttl;    /* NULL: hold_ttl */
 	Interval *notify_every; /* NULL: never */
 	bool looked_again;      /* rsv_limit_look has been asked */
+	bool changed;           /* and said that the row is no longer as it was read */
 	bool counts;            /* its claims count for a limit, or for one that is being set */
 } RsvPool;
 
@@ -530,6 +531,7 @@ extern bool rsv_pool_lookup(const text *name, RsvPool *pool);
 extern void rsv_pool_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_try_read(int32 pool_id, RsvPool *pool);
 extern bool rsv_pool_is_whole(int32 pool_id, Snapshot as_of);
+extern int64 rsv_pool_floor(int32 pool_id, Snapshot as_of);
 extern bool rsv_pool_is_changing(const RsvPool *pool);
 extern void rsv_pool_await_drop(RsvPool *pool);
 pg_noreturn extern void rsv_pool_refuse_unknown(const text *name);
@@ -781,6 +783,7 @@ extern void rsv_slot_split(int32 pool_id, int64 quantity);
 
 /* sum.c: how much that is, at one instant */
 extern int64 rsv_sum_available(const RsvPool *pool, TimestampTz now);
+extern int64 rsv_sum_balance(const RsvPool *pool, TimestampTz now);
 extern int64 rsv_sum_added(const RsvPool *pool);
 extern int64 rsv_sum_at(int32 pool_id, TimestampTz now, bool lapsed, Snapshot as_of);
 extern int64 rsv_sum_survey(int32 pool_id, TimestampTz now, int64 wanted, RsvSlot *best);

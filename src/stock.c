@@ -56,8 +56,8 @@ static void refuse(const Order *order, const RsvPool *pool, const char *status, 
 				   RsvAnswer *answer);
 static void answer_claim(const Order *order, const char *status, const RsvPool *pool,
 						 const RsvClaim *claim, RsvAnswer *answer);
-static void answer_charge(const Order *order, const char *status, const RsvPool *pool,
-						  const RsvClaim *claim, int64 available, RsvAnswer *answer);
+static void answer_charge(const Order *order, const char *status, const RsvClaim *claim,
+						  int64 balance, RsvAnswer *answer);
 
 /*
  * take(pool text, holder text, quantity bigint, ttl interval, request_id text, wait interval)
@@ -196,7 +196,9 @@ take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request, Rsv
 		ForceSyncCommit();
 	rsv_request_keep(request, answer);
 	if (order->charge)
-		answer_charge(order, "charged", pool, &claim, available, answer);
+		answer_charge(order, "charged", &claim,
+					  pool->changed ? rsv_sum_balance(pool, order->now) : available + pool->floor,
+					  answer);
 	else
 		answer_claim(order, "claimed", pool, &claim, answer);
 	rsv_request_save(request, answer, order->now);
@@ -212,7 +214,7 @@ refuse(const Order *order, const RsvPool *pool, const char *status, int64 availa
 
 	if (order->charge)
 	{
-		answer_charge(order, status, pool, NULL, rsv_sum_available(pool, order->now), answer);
+		answer_charge(order, status, NULL, rsv_sum_balance(pool, order->now), answer);
 		return;
 	}
 	if (available < 0)
@@ -256,13 +258,13 @@ answer_claim(const Order *order, const char *status, const RsvPool *pool, const 
 }
 
 static void
-answer_charge(const Order *order, const char *status, const RsvPool *pool, const RsvClaim *claim,
-			  int64 available, RsvAnswer *answer)
+answer_charge(const Order *order, const char *status, const RsvClaim *claim, int64 balance,
+			  RsvAnswer *answer)
 {
 	rsv_answer_row(answer,
 				   (Datum[]) {CStringGetTextDatum(status),
 							  claim == NULL ? (Datum) 0 : UUIDPGetDatum(&claim->claim_id),
-							  Int64GetDatum(available + pool->floor), BoolGetDatum(false),
+							  Int64GetDatum(balance), BoolGetDatum(false),
 							  IntervalPGetDatum(order->retry_after)},
 				   (bool[]) {false, claim == NULL, false, false, order->retry_after == NULL});
 }

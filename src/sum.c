@@ -29,6 +29,18 @@ rsv_sum_available(const RsvPool *pool, TimestampTz now)
 	return sum;
 }
 
+/* The same above the floor of that instant, which alter_pool may have moved, and the stock with it. */
+int64
+rsv_sum_balance(const RsvPool *pool, TimestampTz now)
+{
+	Snapshot as_of = rsv_store_now();
+	int64 balance =
+		rsv_sum_at(pool->pool_id, now, true, as_of) + rsv_pool_floor(pool->pool_id, as_of);
+
+	rsv_store_forget(as_of);
+	return balance;
+}
+
 /* What was put into a pool by adjust and add_units, less what was taken out. */
 int64
 rsv_sum_added(const RsvPool *pool)
