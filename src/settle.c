@@ -26,6 +26,16 @@
 
 #include "reservation.h"
 
+/* A late finalize of what was given back. */
+typedef struct Late
+{
+	const RsvClaim *claim;
+	RsvPool *pool;
+	TimestampTz *now;
+	TimestampTz deadline;
+	RsvSupply supply;
+} Late;
+
 static TimestampTz begin(const pg_uuid_t *claim_id, RsvClaim *claim, RsvPool *pool);
 static bool is_live_hold(const RsvClaim *claim, TimestampTz now);
 static RsvState state_at(const RsvClaim *claim, TimestampTz now);
@@ -36,6 +46,8 @@ static const char *finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim 
 							RsvPool *pool, bool *replayed);
 static bool may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now,
 						bool *taken_again);
+static RsvSupply take_unit_again(Late *late);
+static bool take_unit(void *argument);
 static bool is_newest(RsvClaim *claim);
 static bool keep(RsvClaim *claim, RsvClaim *lapsed, RsvPool *pool, const RsvEntry *entry);
 pg_noreturn static void refuse_undecided(const RsvClaim *claim);
@@ -386,13 +398,37 @@ may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now, bool
 		return !rsv_pass_barred(pool, *now) && is_newest(claim);
 
 	supply = claim->numbered
-		? rsv_pass_take_unit(pool, claim->number, now, deadline)
+		? take_unit_again(&(Late) {.claim = claim, .pool = pool, .now = now, .deadline = deadline})
 		: rsv_pass_draw(pool, wanted, RSV_DRAW_CLAIM, now, deadline, &available);
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
 	*taken_again = supply == RSV_TAKEN;
 	claim->by_holder = claim->by_holder || pool->counts;
 	return *taken_again;
+}
+
+/* Takes the unit of a claim that was given back. In a pool dropped meanwhile it is gone. */
+static RsvSupply
+take_unit_again(Late *late)
+{
+	ErrorData *error = rsv_attempt_refused(take_unit, late);
+
+	if (error == NULL)
+		return late->supply;
+	rsv_pool_read(late->claim->pool_id, late->pool);
+	if (!late->pool->dropped)
+		ReThrowError(error);
+	return RSV_GONE;
+}
+
+static bool
+take_unit(void *argument)
+{
+	Late *late = argument;
+
+	late->supply =
+		rsv_pass_take_unit(late->pool, late->claim->number, late->now, late->deadline);
+	return true;
 }
 
 /* Is the claim as it was read? Who serves the line deals out what has lapsed, also this. */
