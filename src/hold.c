@@ -64,6 +64,7 @@ rsv_hold_items(RsvHold *hold)
 		RsvItem *item = &hold->items[i];
 
 		/* what the attempts dealt out to those who wait was undone with them */
+		rsv_pool_read(item->pool.pool_id, &item->pool);
 		(void) rsv_line_look(&item->pool, hold->now);
 		if (item->reason == NULL || item->available >= 0 || item->pool.open)
 			continue;
