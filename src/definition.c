@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "common/int.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -81,12 +82,11 @@ rsv_create_pool(PG_FUNCTION_ARGS)
 	rsv_answer_begin(&answer, fcinfo);
 	read_definition(fcinfo, &pool);
 	rsv_require_writable("create_pool");
-	created = insert_pool(&pool);
+	/* the one that was in the way may be dropped before we find it */
+	while (!(created = insert_pool(&pool)) && !rsv_pool_lookup(pool.name, &there))
+		CHECK_FOR_INTERRUPTS();
 	if (!created)
-	{
-		rsv_pool_find(pool.name, &there);
 		require_same(&pool, &there);
-	}
 	rsv_answer_row(&answer,
 				   (Datum[]) {CStringGetTextDatum(created ? "created" : "existing"),
 							  PointerGetDatum(pool.name),
