@@ -112,7 +112,8 @@ rsv_line_freed(const RsvPool *pool)
 	TimestampTz patience = now + rsv_line_patience();
 	bool again;
 
-	if (!pool->lined || rsv_pool_closed(pool, now) != NULL)
+	/* whoever is changing the pool may be its first joiner */
+	if ((!pool->lined && !rsv_pool_is_changing(pool)) || rsv_pool_closed(pool, now) != NULL)
 		return;
 	do
 	{
