@@ -91,13 +91,15 @@ rsv_line_look(const RsvPool *pool, TimestampTz now)
 /*
  * For how many microseconds whoever frees what nobody waits for waits for those who
  * are joining. Who joins waits for those who free half as long, so one of the two sees
- * the other; and both are done before anybody looks for a deadlock.
+ * the other; and both are done before anybody looks for a deadlock, or the session's own
+ * lock_timeout makes an error of it.
  */
 int64
 rsv_line_patience(void)
 {
-	return Min(rsv_claim_wait_ms * INT64CONST(1000) / PATIENCE_PART,
-			   DeadlockTimeout * INT64CONST(1000) / 2);
+	int most = LockTimeout > 0 ? Min(DeadlockTimeout, LockTimeout) / 2 : DeadlockTimeout / 2;
+
+	return Min(rsv_claim_wait_ms / PATIENCE_PART, most) * INT64CONST(1000);
 }
 
 /*
