@@ -40,6 +40,7 @@
 /* What part of reservation.claim_wait is patience (rsv_line_patience) */
 #define PATIENCE_PART 10
 
+static bool wait_a_moment(const RsvInFlight *joining);
 static bool is_known_empty(const RsvPool *pool, TimestampTz now);
 static bool something_free(const RsvPool *pool, TimestampTz now);
 static void walk_line(RsvServing *serving);
@@ -111,7 +112,6 @@ void
 rsv_line_freed(const RsvPool *pool)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz patience = now + rsv_line_patience();
 	bool again;
 
 	/* whoever is changing the pool may be its first joiner */
@@ -123,8 +123,30 @@ rsv_line_freed(const RsvPool *pool)
 
 		rsv_serve(&serving);
 		again = !serving.over && serving.joining.any && something_free(pool, now) &&
-			rsv_in_flight_wait(&serving.joining, patience);
+			wait_a_moment(&serving.joining);
 	} while (again);
+}
+
+/*
+ * All that one statement frees shares our patience: whoever gives many units back would
+ * wait for as many moments. False: none is left.
+ */
+static bool
+wait_a_moment(const RsvInFlight *joining)
+{
+	static TimestampTz statement = 0;
+	static int64 left = 0;
+	TimestampTz begin = GetCurrentTimestamp();
+	bool waited;
+
+	if (statement != GetCurrentStatementStartTimestamp())
+	{
+		statement = GetCurrentStatementStartTimestamp();
+		left = rsv_line_patience();
+	}
+	waited = rsv_in_flight_wait(joining, begin + left);
+	left -= GetCurrentTimestamp() - begin;
+	return waited;
 }
 
 /* Then nobody need look at who waits. */
