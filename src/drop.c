@@ -11,12 +11,12 @@
  *
  * A refund respects neither, because it begins with what is sold. So if something
  * is, we change the pool's row first, then wait for the transactions that have locked
- * the table of claims for writing, then look once more; a refund writes its claim,
+ * the table of claims for writing, then take the rest; a refund writes its claim,
  * then looks whether somebody is dropping the pool, waits for that, and frees nothing
- * if it was dropped. One of the two sees the other. A transaction that has written a
- * claim and refunds something of the pool while we wait for it is a deadlock.
+ * if it was dropped. One of the two sees the other. If both do, because the refund
+ * had begun to write when we changed the row, that is a deadlock, and one is undone.
  *
- * Locks: the pool's row, every free unit or slot, every hold of the pool.
+ * Locks: the pool's row, by force rsv_limit_lock_claims, every free unit or slot, every hold of the pool.
  */
 #include "postgres.h"
 
@@ -83,7 +83,7 @@ drop(const RsvPool *pool, bool force, TimestampTz now)
 	return dropped;
 }
 
-/* If nothing of the pool is sold once it is empty, nothing can come back to it. */
+/* Waits for refunds while it has nothing in hand that those might wait for who write claims. */
 static bool
 drop_attempt(void *argument)
 {
@@ -97,16 +97,14 @@ drop_attempt(void *argument)
 
 	if (rsv_plan_run(RSV_PLAN_POOL_DROP, values, NULL) != 1)
 		rsv_pool_refuse_unknown(work->pool->name);
+	if (work->force && rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) > 0)
+	{
+		rsv_limit_lock_claims();
+		rsv_layout_wait(RSV_CLAIM);
+	}
 	rsv_sequence_drop(work->pool);
 	empty(values);
-	if (rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0)
-		return true;
-	if (work->force)
-	{
-		rsv_layout_wait(RSV_CLAIM);
-		empty(values);
-	}
-	return work->force;
+	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
 }
 
 /*

@@ -14,12 +14,14 @@
  * locks the table first, then looks whether the pool's row is changing, and then
  * writes. One of the two sees the other.
  *
- * Locks: rsv_limit_lock, before the row of any claim.
+ * Locks: rsv_limit_lock, before the row of any claim; for a first limit, the pool's row,
+ * then rsv_limit_lock_claims.
  */
 #include "postgres.h"
 
 #include "common/int.h"
 #include "nodes/pg_list.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 
 #include "reservation.h"
@@ -98,6 +100,16 @@ rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now, Lis
 	return units;
 }
 
+/*
+ * Whoever is going to wait for all that write claims, and to write some, comes here
+ * before either: two of them would wait for each other.
+ */
+void
+rsv_limit_lock_claims(void)
+{
+	rsv_lock(RSV_LOCK_CLAIMS, 0, cstring_to_text("claim"));
+}
+
 /* The pool's row has got its first limit: counts the claims there are. */
 void
 rsv_limit_begin(const RsvPool *pool)
@@ -105,6 +117,7 @@ rsv_limit_begin(const RsvPool *pool)
 	Datum pool_id = Int32GetDatum(pool->pool_id);
 	RsvPlanSession session;
 
+	rsv_limit_lock_claims();
 	rsv_layout_wait(RSV_CLAIM);
 	rsv_archive_recall_pool(pool->pool_id);
 	rsv_plan_begin(&session);

@@ -510,7 +510,8 @@ typedef enum RsvLockSpace
 	RSV_LOCK_ORDER,
 	RSV_LOCK_WORKER,
 	RSV_LOCK_TICKET,
-	RSV_LOCK_BLOCK
+	RSV_LOCK_BLOCK,
+	RSV_LOCK_CLAIMS
 } RsvLockSpace;
 
 extern void rsv_lock(RsvLockSpace space, int32 pool_id, const text *name);
@@ -812,6 +813,7 @@ extern const RsvPool *rsv_limit_lock_all(const RsvPool **pools, int npools, cons
 										 TimestampTz deadline);
 extern int64 rsv_limit_holdings(const RsvPool *pool, const text *holder, TimestampTz now,
 								List **holds);
+extern void rsv_limit_lock_claims(void);
 extern void rsv_limit_begin(const RsvPool *pool);
 extern bool rsv_limit_look(RsvPool *pool);
 
