@@ -16,7 +16,8 @@
  * if it was dropped. One of the two sees the other. If both do, because the refund
  * had begun to write when we changed the row, that is a deadlock, and one is undone.
  *
- * Locks: the pool's row, by force rsv_limit_lock_claims, every free unit or slot, every hold of the pool.
+ * Locks: the pool's row, by force rsv_limit_lock_claims, every free unit or slot, every
+ * hold of the pool.
  */
 #include "postgres.h"
 

@@ -29,7 +29,7 @@ rsv_sum_available(const RsvPool *pool, TimestampTz now)
 	return sum;
 }
 
-/* The same above the floor of that instant, which alter_pool may have moved, and the stock with it. */
+/* The same above the floor of that instant: alter_pool moves both together. */
 int64
 rsv_sum_balance(const RsvPool *pool, TimestampTz now)
 {
