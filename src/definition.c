@@ -272,8 +272,8 @@ check_rules(const RsvPool *pool)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("closes_at must be later than opens_at"),
-				 errhint("Pass 'infinity' as closes_at for a window without end, '-infinity' as opens_at "
-						 "for one that is open already.")));
+				 errhint("Pass 'infinity' as closes_at for a window without end, "
+						 "'-infinity' as opens_at for one that is open already.")));
 	if (!pool->counted && (pool->floor != 0 || pool->has_ceiling))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

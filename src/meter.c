@@ -151,8 +151,8 @@ find_row(const RsvSpend *spend, Row *row)
 	rsv_scan_end(&scan);
 	rsv_store_forget(as_of);
 
-	row->exists =
-		row->known || rows >= RSV_RATE_WAYS || (rows > 0 && row->meter.idle_at < GetCurrentTimestamp());
+	row->exists = row->known || rows >= RSV_RATE_WAYS ||
+		(rows > 0 && row->meter.idle_at < GetCurrentTimestamp());
 	if (row->exists)
 		return;
 	for (row->way = 0; taken[row->way]; row->way++)
