@@ -1241,7 +1241,7 @@ CREATE FUNCTION reservation.alter_pool(pool text, hold_ttl interval DEFAULT NULL
 COMMENT ON FUNCTION reservation.alter_pool IS 'Changes the rules of a pool, which are those of create_pool; NULL leaves one as it is; a holder_rate or pool_rate of 0 ends that limit, and another rate or period begins a new one, with nothing spent; a notify_every of 0 ends the notifications. Claims that start after the commit obey. If that puts the pool on sale, its waiting line is served.
 Status: altered.
 Errors: 22023 bad argument, or a balance that a new floor or ceiling leaves out; 42704 unknown pool; 42809 floor or ceiling of a numbered pool; 55P03 unfinished transactions leave it undecided whether the balance allows a floor; 25006 read-only.
-Locks: the row of the pool, which no claim waits for; for a floor also slots of the stock. A retry does the same again.';
+Locks: the row of the pool, which no claim waits for; for a floor also slots of the stock; for the first per_holder of a pool it waits for every transaction that has written a claim of any pool. A retry does the same again.';
 
 CREATE FUNCTION reservation.add_units(pool text, count integer DEFAULT NULL, labels text[] DEFAULT NULL,
         attributes jsonb[] DEFAULT NULL)
@@ -1258,7 +1258,7 @@ CREATE FUNCTION reservation.drop_pool(pool text, force boolean DEFAULT false)
 COMMENT ON FUNCTION reservation.drop_pool IS 'Drops a pool. Its claims stay as history and its name is free again. force: also while there are live claims, whose holds are then released.
 Status: dropped; in_use (somebody has a live claim, and not forced: nothing was changed).
 Errors: 22023 bad argument, 42704 unknown pool (so also: a retry), 25006 read-only.
-Locks: every free unit, slot and hold of the pool; it waits for the claims under way.';
+Locks: every free unit, slot and hold of the pool; it waits for the claims under way, and with force, if somebody has a live claim, for every transaction that has written a claim of any pool.';
 
 CREATE FUNCTION reservation.availability(pools text[])
     RETURNS TABLE (pool text, kind text, capacity bigint, available bigint, held bigint,
@@ -1355,7 +1355,7 @@ CREATE FUNCTION reservation.refund(claim_id uuid, quantity bigint DEFAULT NULL, 
 COMMENT ON FUNCTION reservation.refund IS 'Takes back a finalized claim, or a part of it; what is refunded is free again. quantity: NULL for the rest; request_id: makes the call repeatable. remaining: what can still be refunded. The commit is flushed to disk even with synchronous_commit off.
 Status: refunded; exceeds (more than remains), not_finalized (nothing was changed).
 Errors: 22023 bad argument, RS001 request_id used with other arguments, RS002 unknown claim, 25006 read-only.
-Locks: the claim. A retry with the same request_id, or of a refund of the rest: refunded, replayed; of a part without: another part, never more than was sold.';
+Locks: the claim; it waits for a drop_pool of the pool that is under way. A retry with the same request_id, or of a refund of the rest: refunded, replayed; of a part without: another part, never more than was sold.';
 
 CREATE FUNCTION reservation.run_once(scope text, request_id text, arguments jsonb DEFAULT NULL)
     RETURNS TABLE (status text, response jsonb)
@@ -1450,7 +1450,7 @@ Locks: a lock on a hash of the cart, the checkout, its claims. A retry: the same
 CREATE FUNCTION reservation.cancel_checkout(checkout_id uuid)
     RETURNS TABLE (status text, checkout_id uuid, replayed boolean)
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'rsv_cancel_checkout';
-COMMENT ON FUNCTION reservation.cancel_checkout IS 'Gives back what a checkout holds. If it is paid, its payment is due back.
+COMMENT ON FUNCTION reservation.cancel_checkout IS 'Gives back what a checkout holds, and what of it was finalized one by one. If it is paid, its payment is due back.
 Status: cancelled; finalized (nothing was changed).
 Errors: 22023 bad argument, RS002 unknown checkout, 25006 read-only.
 Locks: the checkout and its claims. A retry: cancelled, replayed.';
