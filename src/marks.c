@@ -18,6 +18,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "marks.h"
@@ -47,12 +48,18 @@ rsv_marks_init(void)
 	shmem_startup_hook = start_shmem;
 }
 
-/* Whose marks these are; false if there are no marks at all. */
+/*
+ * Whose marks these are; false if there are no marks at all. Whoever lowers a promise has
+ * written the row that it is about. If our file has been rewritten and others have
+ * promised something about the new one since, we must know: a transaction that has all
+ * its locks would not be told.
+ */
 bool
 rsv_marks_key(int32 pool_id, RsvPoolKey *key)
 {
 	if (table == NULL)
 		return false;
+	AcceptInvalidationMessages();
 	*key = (RsvPoolKey) {MyDatabaseId, rsv_layout_identity(), pool_id};
 	return true;
 }
