@@ -32,6 +32,7 @@ static const char *finalize(const pg_uuid_t *checkout_id, TimestampTz *now, RsvO
 							bool *replayed);
 static void read_goods(const RsvCheckout *checkout, Goods *goods);
 static char *goods_string(const JsonbValue *claim, const char *key);
+static bool find_next_pool(const Goods *goods, int place, RsvPool *pool);
 static void lock_limits(const Goods *goods, const text *holder);
 static void serve_lines(const Goods *goods);
 static bool sell(void *argument);
@@ -197,6 +198,14 @@ goods_string(const JsonbValue *claim, const char *key)
 	return string;
 }
 
+/* Finds the pool of a claim; false if it is that of the claim before, or gone. */
+static bool
+find_next_pool(const Goods *goods, int place, RsvPool *pool)
+{
+	return (place == 0 || !rsv_text_same(goods->pools[place], goods->pools[place - 1])) &&
+		rsv_pool_lookup(goods->pools[place], pool);
+}
+
 /*
  * Takes the holder's locks in all pools that have a limit, in the order of their
  * places, as a checkout does; finalizing one claim after the other would take
@@ -211,8 +220,7 @@ lock_limits(const Goods *goods, const text *holder)
 
 	for (int i = 0; i < goods->count; i++)
 	{
-		if ((i > 0 && rsv_text_same(goods->pools[i], goods->pools[i - 1])) ||
-			!rsv_pool_lookup(goods->pools[i], &pools[npools]))
+		if (!find_next_pool(goods, i, &pools[npools]))
 			continue;
 		limited[npools] = &pools[npools];
 		npools++;
@@ -228,8 +236,7 @@ serve_lines(const Goods *goods)
 
 	for (int i = 0; i < goods->count; i++)
 	{
-		if ((i == 0 || !rsv_text_same(goods->pools[i], goods->pools[i - 1])) &&
-			rsv_pool_lookup(goods->pools[i], &pool))
+		if (find_next_pool(goods, i, &pool))
 			(void) rsv_line_look(&pool, GetCurrentTimestamp());
 	}
 }
