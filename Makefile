@@ -43,11 +43,13 @@ export PG_CONFIG
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 
 # Debian has pgxs.mk in the client's package: it says nothing of the headers
-ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(shell $(PG_CONFIG) --includedir-server)/postgres.h)),)
+ifneq ($(and $(wildcard $(PGXS)),$(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)),)
 include $(PGXS)
 else
+major := $(firstword $(subst ., ,$(word 2,$(shell $(PG_CONFIG) --version 2>/dev/null))) 15)
 all install installcheck:
-	@echo "no PostgreSQL server headers: install postgresql-server-dev-15 or set PG_CONFIG" >&2; exit 1
+	@echo "no PostgreSQL server headers: install postgresql-server-dev-$(major) or set PG_CONFIG" >&2
+	@exit 1
 endif
 
 sql/reservation--$(EXTVERSION).sql: sql/reservation.sql reservation.control
