@@ -20,9 +20,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 
@@ -46,13 +43,10 @@ typedef struct Cells
 } Cells;
 
 static Cells *cells = NULL;
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
 
-static void request_shmem(void);
-static void start_shmem(void);
 static int bucket_count(void);
 static Size cells_size(void);
+static void attach_cells(void *memory, bool is_new);
 static int find_cell(const Bucket *bucket, const uint8 *digest);
 static int idle_cell(const Bucket *bucket);
 
@@ -60,10 +54,7 @@ static int idle_cell(const Bucket *bucket);
 void
 rsv_cell_init(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = start_shmem;
+	rsv_shared_add((RsvSharedPiece) {"reservation rate limits", cells_size, attach_cells});
 }
 
 /* The secret of this server, NULL if there are no cells. */
@@ -125,42 +116,6 @@ idle_cell(const Bucket *bucket)
 	return idlest;
 }
 
-static void
-request_shmem(void)
-{
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(cells_size());
-}
-
-static void
-start_shmem(void)
-{
-	bool found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	cells = ShmemInitStruct("reservation rate limits", cells_size(), &found);
-	if (!found)
-	{
-		if (!pg_strong_random(cells->seed, SEED_BYTES))
-			ereport(FATAL,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not generate a random seed for rate limits"),
-					 errhint("The operating system has to offer strong random numbers.")));
-		cells->nbuckets = bucket_count();
-		memset(cells->buckets, 0, sizeof(Bucket) * cells->nbuckets);
-		for (int i = 0; i < cells->nbuckets; i++)
-		{
-			SpinLockInit(&cells->buckets[i].lock);
-			for (int cell = 0; cell < RSV_RATE_WAYS; cell++)
-				cells->buckets[i].meters[cell] = RSV_METER_IDLE;
-		}
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
-
 static int
 bucket_count(void)
 {
@@ -171,4 +126,25 @@ static Size
 cells_size(void)
 {
 	return add_size(offsetof(Cells, buckets), mul_size(sizeof(Bucket), bucket_count()));
+}
+
+static void
+attach_cells(void *memory, bool is_new)
+{
+	cells = memory;
+	if (!is_new)
+		return;
+	if (!pg_strong_random(cells->seed, SEED_BYTES))
+		ereport(FATAL,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random seed for rate limits"),
+				 errhint("The operating system has to offer strong random numbers.")));
+	cells->nbuckets = bucket_count();
+	memset(cells->buckets, 0, sizeof(Bucket) * cells->nbuckets);
+	for (int i = 0; i < cells->nbuckets; i++)
+	{
+		SpinLockInit(&cells->buckets[i].lock);
+		for (int cell = 0; cell < RSV_RATE_WAYS; cell++)
+			cells->buckets[i].meters[cell] = RSV_METER_IDLE;
+	}
 }

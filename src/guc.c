@@ -15,6 +15,7 @@
 int rsv_hold_ttl_s = 600;
 int rsv_claim_wait_ms = 2000;
 int rsv_hint_pools = 1024;
+int rsv_directory_pools = 131072;
 int rsv_rate_keys = 65536;
 int rsv_worker_naptime_ms = 10000;
 
@@ -39,6 +40,10 @@ rsv_guc_init(void)
 								"How many pools have their hints in shared memory.",
 								"The others are as right, and slower.", &rsv_hint_pools, 1024, 8,
 								1024 * 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+		DefineCustomIntVariable(
+			"reservation.directory_pools", "How many pools are found at once, by shared memory.",
+			"The others are looked up in an index.", &rsv_directory_pools, 131072, 16,
+			16 * 1024 * 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
 		DefineCustomIntVariable(
 			"reservation.rate_keys", "How many rate limits are kept in shared memory.",
 			"With more in use at once, those that are idle first are forgotten.", &rsv_rate_keys,

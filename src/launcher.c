@@ -79,8 +79,6 @@ typedef struct Database
 } Database;
 
 static Visits *visits = NULL;
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
 
 /* Of the launcher's process alone */
 static List *databases = NIL;
@@ -88,8 +86,8 @@ static TimestampTz listed_at = 0;
 
 PGDLLEXPORT void rsv_launcher_main(Datum argument);
 
-static void request_shmem(void);
-static void start_shmem(void);
+static Size visits_size(void);
+static void attach_visits(void *memory, bool is_new);
 static void nap(void);
 static long nap_ms(void);
 static TimestampTz due_at(const Database *database);
@@ -109,11 +107,7 @@ rsv_launcher_init(void)
 {
 	BackgroundWorker launcher = {0};
 
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = start_shmem;
-
+	rsv_shared_add((RsvSharedPiece) {"reservation visits", visits_size, attach_visits});
 	launcher.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	launcher.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	launcher.bgw_restart_time = RSV_LAUNCHER_RESTART_S;
@@ -126,29 +120,20 @@ rsv_launcher_init(void)
 		RegisterBackgroundWorker(&launcher);
 }
 
-static void
-request_shmem(void)
+static Size
+visits_size(void)
 {
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(sizeof(Visits));
+	return sizeof(Visits);
 }
 
 static void
-start_shmem(void)
+attach_visits(void *memory, bool is_new)
 {
-	bool found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	visits = ShmemInitStruct("reservation visits", sizeof(Visits), &found);
-	if (!found)
-	{
-		memset(visits, 0, sizeof(Visits));
-		SpinLockInit(&visits->lock);
-	}
-	LWLockRelease(AddinShmemInitLock);
+	visits = memory;
+	if (!is_new)
+		return;
+	memset(visits, 0, sizeof(Visits));
+	SpinLockInit(&visits->lock);
 }
 
 /* What the worker at this place is told. */

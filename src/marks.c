@@ -15,9 +15,6 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/inval.h"
 #include "utils/timestamp.h"
 
@@ -30,22 +27,16 @@ typedef struct Table
 } Table;
 
 static Table *table = NULL;
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
 
-static void request_shmem(void);
-static void start_shmem(void);
 static Size table_size(void);
+static void attach_table(void *memory, bool is_new);
 static void forget_marks(RsvMarks *marks);
 
 /* Asks for shared memory. */
 void
 rsv_marks_init(void)
 {
-	previous_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	previous_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = start_shmem;
+	rsv_shared_add((RsvSharedPiece) {"reservation hints", table_size, attach_table});
 }
 
 /*
@@ -110,38 +101,23 @@ rsv_marks_lock(const RsvPoolKey *key, RsvMarks **marks)
 	return set;
 }
 
-static void
-request_shmem(void)
-{
-	if (previous_request_hook)
-		previous_request_hook();
-	RequestAddinShmemSpace(table_size());
-}
-
-static void
-start_shmem(void)
-{
-	bool found;
-
-	if (previous_startup_hook)
-		previous_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	table = ShmemInitStruct("reservation hints", table_size(), &found);
-	if (!found)
-	{
-		table->nsets = Max(1, rsv_hint_pools / RSV_MARKS_WAYS);
-		memset(table->sets, 0, sizeof(RsvMarksSet) * table->nsets);
-		for (int i = 0; i < table->nsets; i++)
-			SpinLockInit(&table->sets[i].lock);
-	}
-	LWLockRelease(AddinShmemInitLock);
-}
-
 static Size
 table_size(void)
 {
 	return add_size(offsetof(Table, sets),
 					mul_size(sizeof(RsvMarksSet), Max(1, rsv_hint_pools / RSV_MARKS_WAYS)));
+}
+
+static void
+attach_table(void *memory, bool is_new)
+{
+	table = memory;
+	if (!is_new)
+		return;
+	table->nsets = Max(1, rsv_hint_pools / RSV_MARKS_WAYS);
+	memset(table->sets, 0, sizeof(RsvMarksSet) * table->nsets);
+	for (int i = 0; i < table->nsets; i++)
+		SpinLockInit(&table->sets[i].lock);
 }
 
 /* Knows nothing, and of no walk: one that began before cannot raise anything. */

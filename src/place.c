@@ -229,13 +229,14 @@ count_tickets(const Count *count, int32 priority, int64 from, int64 to)
 		{BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(from)},
 		{BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(to - 1)},
 	};
-	int64 tickets;
+	int64 tickets = 0;
 	RsvScan scan;
 
 	if (from >= to)
 		return 0;
 	rsv_scan_begin(&scan, RSV_TICKET_LINE, count->as_of, keys, lengthof(keys));
-	tickets = rsv_scan_count(&scan);
+	while (rsv_scan_pass(&scan))
+		tickets++;
 	rsv_scan_end(&scan);
 	return tickets;
 }
@@ -350,7 +351,7 @@ call_roll(const Closing *closing, List **priorities, List **waiting)
 		RsvScan scan;
 
 		rsv_scan_begin(&scan, RSV_TICKET_LINE, NULL, keys, lengthof(keys));
-		while (quiet && rsv_scan_next(&scan))
+		while (quiet && rsv_scan_pass(&scan))
 		{
 			quiet = !TransactionIdIsValid(scan.holder);
 			count++;

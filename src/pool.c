@@ -13,7 +13,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -52,24 +51,8 @@ enum
 	POOL_COLUMNS
 };
 
-/*
- * Where this session last found the row of a pool, by the hash of its name or id. A
- * row may move and its place be used again, so what is found there counts only if it
- * is the pool meant.
- */
-typedef struct Place
-{
-	uint32 hash;
-	ItemPointerData tid;
-} Place;
-
-#define PLACES 1024 /* a power of two */
-
-static Place places[PLACES];
-
-static ItemPointer place_of(const void *key, Size size);
-static bool pool_from_place(ItemPointer place, RsvPool *pool);
-static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place);
+static bool pool_from_place(const RsvPlace *place, RsvPool *pool);
+static bool pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, RsvPlace *place);
 static void pool_from_row(const Datum *values, const bool *nulls, RsvPool *pool);
 static Interval *interval_from_row(const Datum *values, const bool *nulls, int column);
 static void rule_from_row(const Datum *values, const bool *nulls, int rate, int period,
@@ -122,11 +105,11 @@ bool
 rsv_pool_lookup(const text *name, RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(name)};
-	ItemPointer place = place_of(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	RsvPlace place = rsv_directory_find(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 
-	if (pool_from_place(place, pool) && !pool->dropped && rsv_text_same(pool->name, name))
+	if (pool_from_place(&place, pool) && !pool->dropped && rsv_text_same(pool->name, name))
 		return true;
-	return pool_from_index(RSV_POOL_NAME, &key, pool, place);
+	return pool_from_index(RSV_POOL_NAME, &key, pool, &place);
 }
 
 /* Reads the pool of a claim, dropped or not. */
@@ -145,10 +128,10 @@ bool
 rsv_pool_try_read(int32 pool_id, RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
-	ItemPointer place = place_of(&pool_id, sizeof(pool_id));
+	RsvPlace place = rsv_directory_find(&pool_id, sizeof(pool_id));
 
-	return (pool_from_place(place, pool) && pool->pool_id == pool_id) ||
-		pool_from_index(RSV_POOL_PKEY, &key, pool, place);
+	return (pool_from_place(&place, pool) && pool->pool_id == pool_id) ||
+		pool_from_index(RSV_POOL_PKEY, &key, pool, &place);
 }
 
 /*
@@ -159,7 +142,7 @@ bool
 rsv_pool_is_whole(int32 pool_id, Snapshot as_of)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
-	ItemPointerData place;
+	RsvPlace place = rsv_directory_find(&pool_id, sizeof(pool_id));
 	RsvPool pool;
 	RsvScan scan;
 	bool found = pool_from_index(RSV_POOL_PKEY, &key, &pool, &place);
@@ -291,36 +274,27 @@ rsv_pool_refuse_unknown(const text *name)
 			 errhint("Look for the name in reservation.pool_status, or create the pool.")));
 }
 
-static ItemPointer
-place_of(const void *key, Size size)
-{
-	uint32 hash = hash_bytes(key, size);
-	Place *place = &places[hash & (PLACES - 1)];
-
-	if (place->hash != hash)
-		*place = (Place) {.hash = hash};
-	return &place->tid;
-}
-
 /* Reads the pool at a place, if there is still one. */
 static bool
-pool_from_place(ItemPointer place, RsvPool *pool)
+pool_from_place(const RsvPlace *place, RsvPool *pool)
 {
+	ItemPointerData tid = place->tid;
 	RsvScan scan;
 	bool found;
 
-	if (!ItemPointerIsValid(place))
+	if (!ItemPointerIsValid(&tid))
 		return false;
-	found = rsv_scan_at(&scan, RSV_POOL, place);
+	found = rsv_scan_at(&scan, RSV_POOL, &tid);
 	if (found)
 		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
-	pool->tid = *place;
+	pool->tid = tid;
 	rsv_scan_end(&scan);
 	return found;
 }
 
+/* Reads the pool that the index has, and enters its place. */
 static bool
-pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer place)
+pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, RsvPlace *place)
 {
 	Snapshot as_of = rsv_store_now();
 	RsvScan scan;
@@ -331,7 +305,8 @@ pool_from_index(RsvIndex index, const RsvKey *key, RsvPool *pool, ItemPointer pl
 	if (found)
 	{
 		pool_from_row(scan.slot->tts_values, scan.slot->tts_isnull, pool);
-		pool->tid = *place = scan.slot->tts_tid;
+		pool->tid = place->tid = scan.slot->tts_tid;
+		rsv_directory_enter(place);
 	}
 	rsv_scan_end(&scan);
 	rsv_store_forget(as_of);

@@ -18,6 +18,7 @@ _PG_init(void)
 {
 	rsv_guc_init();
 	rsv_call_init();
+	rsv_directory_init();
 	rsv_announce_init(); /* at a commit, the last registered comes first, and may make offers */
 	rsv_trigger_init();
 	rsv_arrival_init();
@@ -25,6 +26,7 @@ _PG_init(void)
 	rsv_basket_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
+		rsv_shared_init();
 		rsv_marks_init();
 		rsv_cell_init();
 		rsv_touch_init();

@@ -247,6 +247,7 @@ typedef struct RsvInFlight
 extern int rsv_hold_ttl_s;
 extern int rsv_claim_wait_ms;
 extern int rsv_hint_pools;
+extern int rsv_directory_pools;
 extern int rsv_rate_keys;
 extern int rsv_worker_naptime_ms;
 extern int rsv_request_retention_s;
@@ -404,7 +405,7 @@ extern void rsv_scan_begin(RsvScan *scan, RsvIndex index, Snapshot as_of, const 
 extern bool rsv_scan_find(RsvScan *scan, RsvIndex index, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_beyond(RsvScan *scan, const RsvKey *keys, int nkeys);
 extern bool rsv_scan_next(RsvScan *scan);
-extern int64 rsv_scan_count(RsvScan *scan);
+extern bool rsv_scan_pass(RsvScan *scan);
 extern TransactionId rsv_scan_writer(const RsvScan *scan);
 extern bool rsv_scan_lock(RsvScan *scan);
 extern bool rsv_scan_at(RsvScan *scan, RsvTable table, ItemPointer tid);
@@ -525,6 +526,28 @@ extern bool rsv_in_flight_wait(const RsvInFlight *in_flight, TimestampTz deadlin
 
 /* identifier.c: claim ids */
 extern void rsv_identifier_make(pg_uuid_t *id, TimestampTz now, const text *pool_name);
+
+/* shared.c: pieces of shared memory */
+typedef struct RsvSharedPiece
+{
+	const char *name;
+	Size (*size)(void);
+	void (*attach)(void *memory, bool is_new);
+} RsvSharedPiece;
+
+extern void rsv_shared_init(void);
+extern void rsv_shared_add(RsvSharedPiece piece);
+
+/* directory.c: where pools were last found */
+typedef struct RsvPlace
+{
+	uint64 hash;
+	ItemPointerData tid;
+} RsvPlace;
+
+extern void rsv_directory_init(void);
+extern RsvPlace rsv_directory_find(const void *key, Size size);
+extern void rsv_directory_enter(const RsvPlace *place);
 
 /* pool.c: what can be claimed */
 extern void rsv_pool_find(const text *name, RsvPool *pool);

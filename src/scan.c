@@ -46,6 +46,7 @@ static bool next_seen(RsvScan *scan);
 static bool next_row(RsvScan *scan, bool *passed);
 static void pin_page(RsvScan *scan, ItemPointer tid);
 static void read_row(RsvScan *scan);
+static void see_holder(RsvScan *scan);
 static void index_keys(const RsvKey *keys, int nkeys, ScanKeyData *scan_keys);
 static void look_at_block(RsvScan *scan, RsvSpot *spots, BlockNumber *blocks, bool *there,
 						  int first, int count);
@@ -314,9 +315,9 @@ rsv_scan_stands(RsvTable table, ItemPointer tid)
 bool
 rsv_scan_next(RsvScan *scan)
 {
-	if (!next_seen(scan))
+	if (!rsv_scan_pass(scan))
 		return false;
-	read_row(scan);
+	slot_getallattrs(scan->slot);
 	return true;
 }
 
@@ -334,15 +335,14 @@ next_seen(RsvScan *scan)
 	return false;
 }
 
-/* How many rows there still are, which need not be read for that. */
-int64
-rsv_scan_count(RsvScan *scan)
+/* Moves to the next row without reading its columns. */
+bool
+rsv_scan_pass(RsvScan *scan)
 {
-	int64 count = 0;
-
-	while (next_seen(scan))
-		count++;
-	return count;
+	if (!next_seen(scan))
+		return false;
+	see_holder(scan);
+	return true;
 }
 
 /* Moves to the next row of the index scan. passed: set if the index had anything. */
@@ -390,9 +390,15 @@ pin_page(RsvScan *scan, ItemPointer tid)
 static void
 read_row(RsvScan *scan)
 {
+	see_holder(scan);
+	slot_getallattrs(scan->slot);
+}
+
+static void
+see_holder(RsvScan *scan)
+{
 	if (scan->as_of == NULL)
 		scan->holder = TransactionIdIsValid(scan->dirty.xmin) ? scan->dirty.xmin : scan->dirty.xmax;
-	slot_getallattrs(scan->slot);
 }
 
 /* The transaction that wrote the row version that the scan stands on. */

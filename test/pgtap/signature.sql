@@ -302,7 +302,7 @@ SELECT results_eq($$SELECT name, context, vartype, unit, boot_val, min_val FROM 
         ('reservation.hold_ttl', 'user', 'integer', 's', '600', '1'),
         ('reservation.stock_slots', 'user', 'integer', NULL, '64', '2')$$, 'settings that anybody can change');
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'reservation.%' AND context = 'postmaster'$$,
-    CASE WHEN current_setting('shared_preload_libraries') ~ 'reservation' THEN '{reservation.hint_pools,reservation.rate_keys}' ELSE '{}' END::text[],
+    CASE WHEN current_setting('shared_preload_libraries') ~ 'reservation' THEN '{reservation.directory_pools,reservation.hint_pools,reservation.rate_keys}' ELSE '{}' END::text[],
     'settings of shared memory, if the library is preloaded');
 SELECT results_eq($$SELECT name, context, vartype, unit, boot_val, min_val FROM pg_settings
     WHERE name LIKE 'reservation.%' AND context NOT IN ('user', 'postmaster') ORDER BY 1$$,
