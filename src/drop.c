@@ -104,8 +104,14 @@ drop_attempt(void *argument)
 		rsv_layout_wait(RSV_CLAIM);
 	}
 	rsv_sequence_drop(work->pool);
-	empty(values);
-	return work->force || rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) == 0;
+	do
+	{
+		empty(values);
+		if (!work->force && rsv_plan_run(RSV_PLAN_CLAIMS_LIVE, values, NULL) > 0)
+			return false;
+		/* the last hold may have been given back between the two looks */
+	} while (rsv_plan_run(RSV_PLAN_POOL_REST, values, NULL) > 0);
+	return true;
 }
 
 /*

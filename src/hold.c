@@ -235,6 +235,8 @@ probe_item(void *argument)
 	const RsvItem *item = probe->item;
 	int64 available;
 
+	if (rsv_pass_line(&item->pool, &probe->now, probe->deadline) != RSV_TAKEN)
+		return false;
 	if (item->pool.counted)
 		(void) rsv_draw(&item->pool, item->quantity, RSV_DRAW_CLAIM, &probe->now, probe->deadline,
 						&available);

@@ -44,11 +44,20 @@ typedef struct Joiner
 	Oid sequence; /* that the ticket's number is from */
 } Joiner;
 
+/* What a ticket waits for. */
+typedef struct Wish
+{
+	const RsvPool *pool;
+	int64 quantity;
+	TimestampTz now;
+} Wish;
+
 static const char *join(Joiner *joiner, RsvPool *pool, TimestampTz deadline, RsvTicket *ticket);
 static const char *stand(Joiner *joiner, RsvPool *pool, TimestampTz deadline, RsvTicket *ticket);
 static const char *insert(Joiner *joiner, const RsvPool *pool, int64 number, RsvTicket *ticket);
 static bool is_open(const RsvTicket *ticket, TimestampTz now);
 static int64 look(const RsvPool *pool, TimestampTz now, RsvTicket *ticket, int64 place);
+static bool await_freeing(void *argument);
 static void answer_join(const char *status, const RsvTicket *ticket, int64 place,
 						RsvAnswer *answer);
 static pg_uuid_t *argument_ticket_id(FunctionCallInfo fcinfo);
@@ -182,7 +191,7 @@ rsv_serve_line(PG_FUNCTION_ARGS)
 	serving.lots = argument_lots(fcinfo, &pool, &serving.nlots);
 	serving.pool = &pool;
 	serving.answer = &answer;
-	serving.now = serving.deadline = GetCurrentTimestamp();
+	serving.now = GetCurrentTimestamp();
 	if (pool.lined)
 		rsv_serve(&serving);
 	return (Datum) 0;
@@ -301,14 +310,13 @@ look(const RsvPool *pool, TimestampTz now, RsvTicket *ticket, int64 place)
 	int32 served = rsv_line_look(pool, now);
 	Snapshot as_of;
 
-	if (served == 0 && place == 1 && rsv_pool_closed(pool, now) == NULL)
+	if (served == 0 && (place == 1 || (place > 1 && pool->pass_over)) && !pool->open &&
+		rsv_pool_closed(pool, now) == NULL)
 	{
-		RsvServing serving = {.pool = pool, .now = now, .max = 1};
+		Wish wish = {.pool = pool, .quantity = ticket->quantity, .now = now};
 
-		/* whoever is just making a unit free may not have seen the ticket */
-		serving.deadline = GetCurrentTimestamp() + rsv_line_patience() / 2;
-		rsv_serve(&serving);
-		served = serving.served;
+		(void) rsv_attempt(await_freeing, &wish);
+		served = rsv_line_look(pool, wish.now);
 	}
 	if (served == 0 && place > 0)
 		return place;
@@ -317,6 +325,26 @@ look(const RsvPool *pool, TimestampTz now, RsvTicket *ticket, int64 place)
 	place = ticket->state == RSV_TICKET_WAITING ? rsv_place(ticket, as_of) : 0;
 	rsv_store_forget(as_of);
 	return place;
+}
+
+/*
+ * Whoever is just making a unit free may not have seen our ticket: waits a moment for them,
+ * by asking for what we want. It is given back, and then dealt out in the order of the line.
+ */
+static bool
+await_freeing(void *argument)
+{
+	Wish *wish = argument;
+	TimestampTz deadline = GetCurrentTimestamp() + rsv_line_patience() / 2;
+	int64 available;
+
+	if (wish->pool->counted)
+		(void) rsv_draw(wish->pool, wish->quantity, RSV_DRAW_CLAIM, &wish->now, deadline,
+						&available);
+	else
+		(void) rsv_supply_take(wish->pool, (int32) wish->quantity, &wish->now, deadline,
+							   palloc(sizeof(int32) * wish->quantity), &available, false);
+	return false;
 }
 
 static void

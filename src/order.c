@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/uuid.h"
 
 #include "reservation.h"
@@ -246,16 +247,22 @@ static bool
 sell(void *argument)
 {
 	const Goods *goods = argument;
+	MemoryContext row =
+		AllocSetContextCreate(CurrentMemoryContext, "reservation sold claim", ALLOCSET_SMALL_SIZES);
+	bool sold = true;
 
-	for (int i = 0; i < goods->count; i++)
+	for (int i = 0; sold && i < goods->count; i++)
 	{
+		MemoryContext caller = MemoryContextSwitchTo(row);
 		RsvClaim claim;
 
 		(void) rsv_settle_finalize(&goods->claim_ids[i], &claim);
-		if (claim.state != RSV_FINALIZED)
-			return false;
+		sold = claim.state == RSV_FINALIZED;
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(row); /* one that is late has all that its holder has */
 	}
-	return true;
+	MemoryContextDelete(row);
+	return sold;
 }
 
 /*

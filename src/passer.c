@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/fmgroids.h"
 
 #include "reservation.h"
@@ -26,16 +27,32 @@
 #define POOL_DROPPED_AT 15
 #define POOL_LINED      20
 
+static bool overtaken(RsvPool *pool);
 static void put_units_back(const RsvPool *pool, const int32 *numbers, int32 count);
 
-/* Does anybody wait, whom what is free could not satisfy? Then a passer-by gets nothing. */
-bool
-rsv_pass_barred(const RsvPool *pool, TimestampTz now)
+/*
+ * What the line leaves to a passer-by. RSV_TAKEN: nobody waits. RSV_GONE: somebody
+ * does, whom what is free could not satisfy. Those whom unfinished transactions serve,
+ * or let leave, may wait on or not: it waits for these, and what it says at the deadline
+ * is RSV_UNDECIDED.
+ */
+RsvSupply
+rsv_pass_line(const RsvPool *pool, TimestampTz *now, TimestampTz deadline)
 {
-	if (!pool->lined || !rsv_ticket_waits(pool->pool_id))
-		return false;
-	(void) rsv_line_look(pool, now);
-	return rsv_ticket_waits(pool->pool_id);
+	while (pool->lined && rsv_ticket_waits(pool->pool_id, NULL))
+	{
+		RsvInFlight leaving = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		(void) rsv_line_look(pool, *now);
+		if (!rsv_ticket_waits(pool->pool_id, &leaving))
+			break;
+		if (!leaving.any)
+			return RSV_GONE;
+		if (!rsv_supply_wait(pool, &leaving, deadline, now))
+			return RSV_UNDECIDED;
+	}
+	return RSV_TAKEN;
 }
 
 /* rsv_supply_take for a passer-by */
@@ -43,40 +60,33 @@ RsvSupply
 rsv_pass_take(RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline, int32 *numbers,
 			  int64 *available, bool tentative)
 {
-	RsvSupply supply;
-	RsvPool current;
-
-	*available = 0;
-	if (rsv_pass_barred(pool, *now))
-		return RSV_GONE;
-	supply = rsv_supply_take(pool, count, now, deadline, numbers, available, tentative);
-	if (supply == RSV_TAKEN && rsv_pass_overtaken(pool, &current))
+	for (;;)
 	{
-		put_units_back(&current, numbers, count);
-		(void) rsv_line_look(&current, *now);
+		RsvSupply supply = rsv_pass_line(pool, now, tentative ? *now : deadline);
+
 		*available = 0;
-		supply = RSV_GONE;
+		if (supply == RSV_TAKEN)
+			supply = rsv_supply_take(pool, count, now, deadline, numbers, available, tentative);
+		if (supply != RSV_TAKEN || !overtaken(pool))
+			return supply;
+		put_units_back(pool, numbers, count);
 	}
-	return supply;
 }
 
 /* rsv_supply_take_unit for a passer-by */
 RsvSupply
 rsv_pass_take_unit(RsvPool *pool, int32 number, TimestampTz *now, TimestampTz deadline)
 {
-	RsvSupply supply;
-	RsvPool current;
-
-	if (rsv_pass_barred(pool, *now))
-		return RSV_GONE;
-	supply = rsv_supply_take_unit(pool, number, now, deadline);
-	if (supply == RSV_TAKEN && rsv_pass_overtaken(pool, &current))
+	for (;;)
 	{
-		put_units_back(&current, &number, 1);
-		(void) rsv_line_look(&current, *now);
-		supply = RSV_GONE;
+		RsvSupply supply = rsv_pass_line(pool, now, deadline);
+
+		if (supply == RSV_TAKEN)
+			supply = rsv_supply_take_unit(pool, number, now, deadline);
+		if (supply != RSV_TAKEN || !overtaken(pool))
+			return supply;
+		put_units_back(pool, &number, 1);
 	}
-	return supply;
 }
 
 /* rsv_draw for a passer-by */
@@ -84,21 +94,30 @@ RsvSupply
 rsv_pass_draw(RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, TimestampTz deadline,
 			  int64 *available)
 {
-	RsvSupply supply;
-	RsvPool current;
-
-	*available = 0;
-	if (rsv_pass_barred(pool, *now))
-		return RSV_GONE;
-	supply = rsv_draw(pool, quantity, draw, now, deadline, available);
-	if (supply == RSV_TAKEN && rsv_pass_overtaken(pool, &current))
+	for (;;)
 	{
-		rsv_slot_give(pool->pool_id, quantity, 0);
-		(void) rsv_line_look(&current, *now);
+		RsvSupply supply =
+			rsv_pass_line(pool, now, draw == RSV_DRAW_TENTATIVE ? *now : deadline);
+
 		*available = 0;
-		supply = RSV_GONE;
+		if (supply == RSV_TAKEN)
+			supply = rsv_draw(pool, quantity, draw, now, deadline, available);
+		if (supply != RSV_TAKEN || !overtaken(pool))
+			return supply;
+		rsv_slot_give(pool->pool_id, quantity, 0);
 	}
-	return supply;
+}
+
+/* Something was taken: does anybody wait by now? */
+static bool
+overtaken(RsvPool *pool)
+{
+	RsvPool current;
+	bool waits = rsv_pass_overtaken(pool, &current);
+
+	if (waits)
+		*pool = current;
+	return waits;
 }
 
 /*
@@ -109,9 +128,10 @@ void
 rsv_pass_mark(RsvPool *pool)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool->pool_id)};
+	bool lined = false;
 	bool written = false;
 
-	while (!written)
+	while (!lined && !written)
 	{
 		Snapshot as_of = rsv_store_now();
 		TransactionId holder;
@@ -120,9 +140,9 @@ rsv_pass_mark(RsvPool *pool)
 		rsv_scan_begin(&scan, RSV_POOL_PKEY, as_of, &key, 1);
 		if (!rsv_scan_next(&scan) || !scan.slot->tts_isnull[POOL_DROPPED_AT])
 			rsv_pool_refuse_unknown(pool->name);
-		written = DatumGetBool(scan.slot->tts_values[POOL_LINED]);
+		lined = DatumGetBool(scan.slot->tts_values[POOL_LINED]);
 		scan.slot->tts_values[POOL_LINED] = BoolGetDatum(true);
-		if (!written)
+		if (!lined)
 			written = rsv_store_update(RSV_POOL, &scan.slot->tts_tid, scan.slot->tts_values,
 									   scan.slot->tts_isnull, true, &holder) == RSV_WRITTEN;
 		rsv_scan_end(&scan);
@@ -130,13 +150,14 @@ rsv_pass_mark(RsvPool *pool)
 	}
 	CommandCounterIncrement();
 	rsv_pool_read(pool->pool_id, pool);
+	pool->first_in_line = written;
 }
 
 /* What a passer-by could get. */
 int64
 rsv_pass_count(const RsvPool *pool, TimestampTz now)
 {
-	if (pool->lined && rsv_ticket_waits(pool->pool_id))
+	if (pool->lined && rsv_ticket_waits(pool->pool_id, NULL))
 		return 0;
 	return pool->counted ? rsv_sum_available(pool, now) : rsv_count_free(pool, now);
 }
@@ -151,7 +172,7 @@ rsv_pass_overtaken(RsvPool *pool, RsvPool *current)
 		return false;
 	rsv_pool_read(pool->pool_id, current);
 	pool->labelled = current->labelled; /* a unit may have come with the first labels */
-	return current->lined && rsv_ticket_waits(pool->pool_id);
+	return current->lined && rsv_ticket_waits(pool->pool_id, NULL);
 }
 
 static void

@@ -71,6 +71,7 @@ typedef struct RsvPool
 	RsvRule holder_rate;    /* claims of one holder */
 	RsvRule pool_rate;      /* claims of all */
 	bool lined;             /* somebody has stood in line */
+	bool first_in_line;     /* nobody had before this call */
 	bool pass_over;         /* who wants too much does not block smaller ones behind */
 	Interval *offer_ttl;    /* NULL: hold_ttl */
 	Interval *notify_every; /* NULL: never */
@@ -867,7 +868,7 @@ extern RsvWrite rsv_ticket_change(RsvTicket *ticket, RsvTicketState state, Times
 								  bool wait);
 extern int rsv_ticket_claims(const RsvTicket *ticket, pg_uuid_t **claim_ids);
 extern int64 rsv_ticket_wanted(const RsvPool *pool, const text *holder, Snapshot as_of);
-extern bool rsv_ticket_waits(int32 pool_id);
+extern bool rsv_ticket_waits(int32 pool_id, RsvInFlight *leaving);
 
 /* place.c: where a ticket stands */
 #define RSV_BLOCK_TICKETS 1000
@@ -894,9 +895,8 @@ typedef struct RsvServing
 {
 	const RsvPool *pool;
 	TimestampTz now;
-	TimestampTz deadline; /* until when it may wait for units in flight */
-	int32 max;            /* tickets */
-	RsvLot *lots;         /* in this order; NULL: in the order of the line */
+	int32 max;    /* tickets */
+	RsvLot *lots; /* in this order; NULL: in the order of the line */
 	int32 nlots;
 	RsvAnswer *answer; /* NULL: nobody wants to know */
 
@@ -942,7 +942,7 @@ extern RsvSupply rsv_pass_take_unit(RsvPool *pool, int32 number, TimestampTz *no
 extern RsvSupply rsv_pass_draw(RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now,
 							   TimestampTz deadline, int64 *available);
 extern bool rsv_pass_overtaken(RsvPool *pool, RsvPool *current);
-extern bool rsv_pass_barred(const RsvPool *pool, TimestampTz now);
+extern RsvSupply rsv_pass_line(const RsvPool *pool, TimestampTz *now, TimestampTz deadline);
 extern void rsv_pass_mark(RsvPool *pool);
 extern int64 rsv_pass_count(const RsvPool *pool, TimestampTz now);
 

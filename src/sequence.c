@@ -210,15 +210,19 @@ rsv_sequence_reached(Oid sequence, int64 number)
 	return last_value(sequence) >= number;
 }
 
-/* Makes the sequence of a pool's tickets, above those that there are, unless it is there. */
+/*
+ * Makes the sequence of a pool's tickets, above those that there are, unless it is there.
+ * Usually there are none, and whoever is the first in line need not look: that would make
+ * a serializable transaction depend on the lines of all pools.
+ */
 static void
 make_tickets(const RsvPool *pool)
 {
 	Datum pool_id = Int32GetDatum(pool->pool_id);
 	RsvPlanSession session;
 	RsvPool now;
-	Datum last;
-	bool isnull;
+	Datum last = 0;
+	bool isnull = true;
 
 	lock_making(pool);
 	rsv_pool_read(pool->pool_id, &now);
@@ -226,10 +230,13 @@ make_tickets(const RsvPool *pool)
 		rsv_pool_refuse_unknown(pool->name);
 	if (OidIsValid(find(pool, TICKETS)))
 		return;
-	rsv_plan_begin(&session);
-	rsv_plan_run(RSV_PLAN_TICKETS_LAST, &pool_id, NULL);
-	last = rsv_plan_value(1, &isnull);
-	rsv_plan_end(&session);
+	if (!pool->first_in_line)
+	{
+		rsv_plan_begin(&session);
+		rsv_plan_run(RSV_PLAN_TICKETS_LAST, &pool_id, NULL);
+		last = rsv_plan_value(1, &isnull);
+		rsv_plan_end(&session);
+	}
 	make(pool, TICKETS, isnull ? 1 : DatumGetInt64(last) + 1, "numbers of tickets");
 }
 

@@ -81,7 +81,7 @@ rsv_serve(RsvServing *serving)
 int32
 rsv_line_look(const RsvPool *pool, TimestampTz now)
 {
-	RsvServing serving = {.pool = pool, .now = now, .deadline = now, .max = LOOK_TICKETS_MAX};
+	RsvServing serving = {.pool = pool, .now = now, .max = LOOK_TICKETS_MAX};
 
 	if (!pool->lined || rsv_pool_closed(pool, now) != NULL || is_known_empty(pool, now))
 		return 0;
@@ -119,7 +119,7 @@ rsv_line_freed(const RsvPool *pool)
 		return;
 	do
 	{
-		RsvServing serving = {.pool = pool, .now = now, .deadline = now, .max = LOOK_TICKETS_MAX};
+		RsvServing serving = {.pool = pool, .now = now, .max = LOOK_TICKETS_MAX};
 
 		rsv_serve(&serving);
 		again = !serving.over && serving.joining.any && something_free(pool, now) &&
@@ -292,7 +292,7 @@ gather(RsvServing *serving, int64 wanted)
 	if (!serving->pool->counted)
 		return gather_units(serving, (int32) wanted);
 	if (missing > 0 &&
-		rsv_draw(serving->pool, missing, RSV_DRAW_CLAIM, &serving->now, serving->deadline,
+		rsv_draw(serving->pool, missing, RSV_DRAW_CLAIM, &serving->now, serving->now,
 				 &available) != RSV_TAKEN)
 	{
 		serving->over = available == 0 && serving->quantity == 0;
@@ -325,7 +325,7 @@ gather_units(RsvServing *serving, int32 wanted)
 		missing = Max(missing, Min(serving->batch, serving->max - serving->served));
 	serving->batch = Min(missing, BATCH_UNITS_MAX) * 2;
 	make_room(serving, serving->nnumbers + missing);
-	if (rsv_supply_take(pool, missing, &serving->now, serving->deadline,
+	if (rsv_supply_take(pool, missing, &serving->now, serving->now,
 						serving->numbers + serving->nnumbers, &available, missing > 1) == RSV_TAKEN)
 		available = missing;
 	serving->nnumbers += (int32) available;

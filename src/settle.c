@@ -21,7 +21,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/memutils.h"
 #include "utils/uuid.h"
 
 #include "reservation.h"
@@ -204,15 +203,15 @@ rsv_settle_read(const pg_uuid_t *claim_id, RsvClaim *claim)
 }
 
 /*
- * Waits for whoever is changing a hold whose time is over, and reads it anew: an extend,
- * or a finalize that came in time, may be about to commit, and then it has not lapsed.
+ * Waits for whoever is changing a claim that seems to have lapsed, and reads it anew: an
+ * extend that came in time, or a finalize, may be about to commit, and then it has not.
  */
 static void
 await_decision(RsvClaim *claim, TimestampTz now)
 {
 	pg_uuid_t claim_id = claim->claim_id;
 
-	while (state_at(claim, now) != claim->state && !rsv_scan_stands(RSV_CLAIM, &claim->tid) &&
+	while (state_at(claim, now) == RSV_LAPSED && !rsv_scan_stands(RSV_CLAIM, &claim->tid) &&
 		   !is_lapsing(&claim_id))
 	{
 		rsv_claim_lock(&claim_id);
@@ -353,6 +352,7 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 			ItemPointerData seen = claim->tid;
 
 			rsv_settle_read(claim_id, claim);
+			await_decision(claim, now);
 			if (ItemPointerEquals(&claim->tid, &seen))
 				return "lapsed";
 			continue;
@@ -373,6 +373,7 @@ finalize(const pg_uuid_t *claim_id, int64 quantity, RsvClaim *claim, RsvPool *po
 		{
 			claim->state = RSV_LAPSED;
 			rsv_claim_free(claim, wanted);
+			rsv_line_freed(pool);
 		}
 	}
 }
@@ -389,19 +390,21 @@ may_be_late(RsvClaim *claim, int64 wanted, RsvPool *pool, TimestampTz *now, bool
 	List *holds;
 	RsvSupply supply;
 
-	if (pool->dropped)
-		return false;
-	if (pool->per_holder > 0 &&
-		rsv_limit_holdings(pool, claim->holder, *now, &holds) > pool->per_holder - wanted)
+	if (pool->dropped ||
+		(pool->per_holder > 0 &&
+		 rsv_limit_holdings(pool, claim->holder, *now, &holds) > pool->per_holder - wanted))
 		return false;
 	if (claim->state == RSV_HELD)
-		return !rsv_pass_barred(pool, *now) && is_newest(claim);
-
-	supply = claim->numbered
-		? take_unit_again(&(Late) {.claim = claim, .pool = pool, .now = now, .deadline = deadline})
-		: rsv_pass_draw(pool, wanted, RSV_DRAW_CLAIM, now, deadline, &available);
+		supply = rsv_pass_line(pool, now, deadline);
+	else if (claim->numbered)
+		supply = take_unit_again(
+			&(Late) {.claim = claim, .pool = pool, .now = now, .deadline = deadline});
+	else
+		supply = rsv_pass_draw(pool, wanted, RSV_DRAW_CLAIM, now, deadline, &available);
 	if (supply == RSV_UNDECIDED)
 		refuse_undecided(claim);
+	if (claim->state == RSV_HELD)
+		return supply == RSV_TAKEN && is_newest(claim);
 	*taken_again = supply == RSV_TAKEN;
 	claim->by_holder = claim->by_holder || pool->counts;
 	return *taken_again;
@@ -475,7 +478,7 @@ refuse_undecided(const RsvClaim *claim)
 		(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 		 errmsg("could not decide whether claim %s can be finalized after it lapsed",
 				DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&claim->claim_id)))),
-		 errdetail("An unfinished transaction holds its unit."),
+		 errdetail("An unfinished transaction holds its unit, or serves who waits for it."),
 		 errhint("Try again when that transaction has ended.")));
 }
 

@@ -22,6 +22,7 @@
 
 #include "catalog/pg_type.h"
 #include "common/int.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 
@@ -54,6 +55,7 @@ static const char *const state_names[] = {
 };
 
 static RsvTicketState state_from_text(Datum value);
+static bool anybody_stays(const RsvKey *key, RsvInFlight *leaving);
 static void to_row(const RsvTicket *ticket, Datum *values, bool *nulls);
 
 /* Reads the ticket that a scan stands on. Texts and arrays are copied. */
@@ -142,22 +144,56 @@ rsv_ticket_wanted(const RsvPool *pool, const text *holder, Snapshot as_of)
 
 /*
  * Does anybody wait? Looks from the end of the line, where those have joined last
- * whom nobody has served yet.
+ * whom nobody has served yet. leaving, unless NULL: if unfinished transactions serve all
+ * who do, or let them leave, these transactions.
  */
 bool
-rsv_ticket_waits(int32 pool_id)
+rsv_ticket_waits(int32 pool_id, RsvInFlight *leaving)
 {
 	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(pool_id)};
-	Snapshot as_of = rsv_store_now();
-	RsvScan scan;
 	bool found;
+	bool stays = leaving == NULL;
 
-	rsv_scan_begin(&scan, RSV_TICKET_LINE, as_of, &key, 1);
-	scan.direction = BackwardScanDirection;
-	found = rsv_scan_next(&scan);
-	rsv_scan_end(&scan);
-	rsv_store_forget(as_of);
+	do
+	{
+		Snapshot as_of = rsv_store_now();
+		ItemPointerData tid;
+		RsvScan scan;
+
+		CHECK_FOR_INTERRUPTS();
+		rsv_scan_begin(&scan, RSV_TICKET_LINE, as_of, &key, 1);
+		scan.direction = BackwardScanDirection;
+		found = rsv_scan_next(&scan);
+		tid = scan.slot->tts_tid;
+		rsv_scan_end(&scan);
+		rsv_store_forget(as_of);
+		if (found && !stays)
+			stays = rsv_scan_stands(RSV_TICKET, &tid) || anybody_stays(&key, leaving);
+	} while (found && !stays && !leaving->any);
 	return found;
+}
+
+/* Does anybody wait whom nobody is serving? *leaving: else, who is. */
+static bool
+anybody_stays(const RsvKey *key, RsvInFlight *leaving)
+{
+	bool stays = false;
+	RsvScan scan;
+
+	rsv_scan_begin(&scan, RSV_TICKET_LINE, NULL, key, 1);
+	scan.direction = BackwardScanDirection;
+	while (!stays && rsv_scan_pass(&scan))
+	{
+		if (TransactionIdIsValid(scan.dirty.xmin))
+			continue; /* is only joining */
+		stays = !TransactionIdIsValid(scan.holder);
+		if (!stays)
+			rsv_in_flight_add(leaving, scan.holder);
+	}
+	rsv_scan_end(&scan);
+	if (stays)
+		*leaving = (RsvInFlight) {0};
+	return stays;
 }
 
 /* Writes a new ticket. Afterwards, rsv_place_changed. */
