@@ -50,6 +50,7 @@ rsv_adjust(PG_FUNCTION_ARGS)
 	RsvAnswer answer;
 	RsvPool pool;
 	RsvRequest request;
+	bool busy;
 
 	rsv_answer_begin(&answer, fcinfo);
 	rsv_pool_find(rsv_argument_name(fcinfo, 0, "pool"), &pool);
@@ -62,10 +63,11 @@ rsv_adjust(PG_FUNCTION_ARGS)
 	rsv_request_add_integer(&request, "delta", delta);
 	if (reason != NULL)
 		rsv_request_add_text(&request, "reason", reason);
-	if (rsv_request_replay(&request, &answer))
+	now = GetCurrentTimestamp();
+	if (rsv_request_replay_until(&request, rsv_wait_deadline(NULL, now), &answer, &busy))
 		return (Datum) 0;
 
-	status = adjust(&pool, delta, "adjusted", &now, request.request_id, reason);
+	status = busy ? "busy" : adjust(&pool, delta, "adjusted", &now, request.request_id, reason);
 	if (strcmp(status, "adjusted") == 0)
 		rsv_request_keep(&request, &answer);
 	rsv_answer_row(

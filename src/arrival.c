@@ -32,6 +32,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/extension.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -347,6 +348,8 @@ transaction_ends(XactEvent event, void *argument)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
+			if (!OidIsValid(get_extension_oid("reservation", true)))
+				break; /* dropped by this transaction, with its claims */
 			PushActiveSnapshot(GetTransactionSnapshot());
 			settle(0, true);
 			PopActiveSnapshot();

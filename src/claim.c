@@ -117,6 +117,7 @@ claim(Order *order, RsvAnswer *answer)
 	RsvRequest request;
 	TimestampTz deadline;
 	const char *refusal;
+	bool busy;
 
 	rsv_require_writable(order->function);
 	rsv_pool_find(order->pool_name, &pool);
@@ -129,11 +130,14 @@ claim(Order *order, RsvAnswer *answer)
 	if (!order->named)
 		rsv_request_add_integer(&request, "count", order->count);
 	rsv_request_add_interval(&request, "ttl", order->ttl);
-	if (rsv_request_replay(&request, answer))
+	order->now = GetCurrentTimestamp();
+	deadline = rsv_wait_deadline(order->wait, order->now);
+	if (rsv_request_replay_until(&request, deadline, answer, &busy))
 		return;
 
-	deadline = rsv_wait_deadline(order->wait, GetCurrentTimestamp());
-	refusal = rsv_admission(&pool, order->holder, deadline, &order->now, &order->retry_after);
+	refusal = busy
+		? "busy"
+		: rsv_admission(&pool, order->holder, deadline, &order->now, &order->retry_after);
 	if (refusal != NULL)
 		refuse(order, &pool, refusal, -1, answer);
 	else if (within_limit(order, &pool, answer))
@@ -158,7 +162,7 @@ take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request, Rsv
 	if (supply != RSV_TAKEN)
 		rsv_stats_add(pool->pool_id, supply == RSV_GONE ? RSV_COUNT_GONE : RSV_COUNT_BUSY, 1);
 	if (supply == RSV_UNDECIDED)
-		refuse(order, pool, "busy", available, answer);
+		refuse(order, pool, rsv_pool_undecided(pool, order->now), available, answer);
 	else if (supply == RSV_GONE)
 		refuse(order, pool, order->named ? "taken" : "sold_out", available, answer);
 	else

@@ -47,6 +47,11 @@ typedef bool TU_UpdateIndexes;
 	(index_beginscan)(table, index, snapshot, nkeys, norderbys)
 #endif
 
+/* PostgreSQL 17 lets an access method give up what it kept from row to row */
+#if PG_VERSION_NUM < 170000
+#define index_insert_cleanup(index, info) ((void) 0)
+#endif
+
 /* PostgreSQL 17 names what a process is, and is in, anew */
 #if PG_VERSION_NUM < 170000
 #define MyProcNumber             (MyProc->pgprocno)

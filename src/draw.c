@@ -136,6 +136,7 @@ look(Taking *taking, int64 *available)
 	bool taken = false;
 	RsvHint hint;
 
+	list_free_deep(taking->slots);
 	taking->slots = NIL;
 	taking->free = taking->lapsed = 0;
 	taking->in_flight = (RsvInFlight) {0};
@@ -291,7 +292,6 @@ look_at_lapsed(Taking *taking, RsvHint *hint)
 	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(taking->pool->pool_id)};
 	int64 missing = taking->wanted - Min(taking->free, taking->wanted);
 	RsvScan scan;
-	RsvClaim claim;
 
 	if (missing == 0)
 		return;
@@ -299,14 +299,15 @@ look_at_lapsed(Taking *taking, RsvHint *hint)
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, NULL, &key, 1);
 	while (taking->lapsed < missing && rsv_scan_next(&scan))
 	{
-		rsv_claim_from_scan(&scan, &claim);
-		hint->first_held = Min(hint->first_held, claim.expires_at);
-		if (claim.expires_at > taking->now)
+		TimestampTz expires_at = rsv_claim_expires_at(&scan);
+
+		hint->first_held = Min(hint->first_held, expires_at);
+		if (expires_at > taking->now)
 			break;
 		if (TransactionIdIsValid(scan.holder))
 			rsv_in_flight_add(&taking->in_flight, scan.holder);
 		else
-			rsv_sum_add(&taking->lapsed, claim.quantity);
+			rsv_sum_add(&taking->lapsed, rsv_claim_quantity(&scan));
 	}
 	rsv_scan_end(&scan);
 }

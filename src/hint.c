@@ -26,8 +26,9 @@
  * none of its marks. What it raised by its first walk is lowered again if it
  * aborts or is prepared (touch.c).
  *
- * Nothing else is told to us: a superuser who inserts free units by hand is not
- * noticed. So "nothing free" is believed for a second, then somebody looks.
+ * Nothing else is told to us: a superuser who inserts free units by hand, or ends
+ * holds, is not noticed. So "nothing free" is believed for a second, then somebody
+ * looks, also for what has lapsed.
  *
  * Where the marks live, and when they are forgotten, is in marks.c. Without
  * shared_preload_libraries there are none, every walk begins at the beginning,
@@ -127,7 +128,8 @@ rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach, Rsv
 		hint->nothing_free = true;
 	else
 	{
-		look = true; /* this walk, everywhere; the others go on believing */
+		/* this walk, everywhere, and at lapsed holds; the others go on believing */
+		look = hint->check_lapsed = true;
 		marks->low_checked = now;
 	}
 
@@ -199,6 +201,26 @@ rsv_hint_end(RsvHint *hint, TimestampTz now)
 		if (hint->first_held != DT_NOBEGIN)
 			marks->expiry = Min(hint->first_held, marks->expiry_since);
 	}
+	SpinLockRelease(&set->lock);
+}
+
+/*
+ * A snapshot shows what the marks deny: somebody has changed rows behind our back.
+ * Nothing is promised any more.
+ */
+void
+rsv_hint_doubt(int32 pool_id)
+{
+	RsvPoolKey key;
+	RsvMarks *marks;
+	RsvMarksSet *set;
+
+	if (!rsv_marks_key(pool_id, &key))
+		return;
+	set = rsv_marks_lock(&key, &marks);
+	marks->walk = 0;
+	marks->low = marks->low_since = PG_INT32_MIN;
+	marks->expiry = marks->expiry_since = DT_NOBEGIN;
 	SpinLockRelease(&set->lock);
 }
 

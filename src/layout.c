@@ -209,7 +209,9 @@ is_locked(const RsvTableInfo *info)
 
 /*
  * Puts a row that was just written into the indexes of its table. Those that it
- * does not belong to are not even opened: a claim is in three of its five.
+ * does not belong to are not even opened: a claim is in three of its five. What the
+ * access method of an index keeps from row to row is about the index as it was open
+ * then, so it begins anew.
  */
 void
 rsv_layout_index_row(RsvTableInfo *info, Relation relation, TupleTableSlot *row, bool update,
@@ -222,14 +224,20 @@ rsv_layout_index_row(RsvTableInfo *info, Relation relation, TupleTableSlot *row,
 	target->ri_RelationDesc = relation;
 	context->ecxt_scantuple = row;
 	for (int i = 0; i < target->ri_NumIndices; i++)
+	{
+		target->ri_IndexRelationInfo[i]->ii_AmCache = NULL;
+		target->ri_IndexRelationInfo[i]->ii_Context = GetPerTupleMemoryContext(info->estate);
 		indexes[i] = ExecQual(info->predicates[i], context)
 			? index_open(info->index_oids[i], RowExclusiveLock)
 			: NULL;
+	}
 	ExecInsertIndexTuples(target, row, info->estate, update, false, NULL, NIL, summarizing_only);
 	for (int i = 0; i < target->ri_NumIndices; i++)
 	{
-		if (indexes[i] != NULL)
-			index_close(indexes[i], NoLock);
+		if (indexes[i] == NULL)
+			continue;
+		index_insert_cleanup(indexes[i], target->ri_IndexRelationInfo[i]);
+		index_close(indexes[i], NoLock);
 	}
 }
 

@@ -105,6 +105,19 @@ rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim)
 	claim->refunded = nulls[CLAIM_REFUNDED] ? 0 : DatumGetInt64(values[CLAIM_REFUNDED]);
 }
 
+/* Of the claim that a scan stands on, this alone: nothing is copied. */
+TimestampTz
+rsv_claim_expires_at(const RsvScan *scan)
+{
+	return DatumGetTimestampTz(scan->slot->tts_values[CLAIM_EXPIRES_AT]);
+}
+
+int64
+rsv_claim_quantity(const RsvScan *scan)
+{
+	return DatumGetInt64(scan->slot->tts_values[CLAIM_QUANTITY]);
+}
+
 /* Reads a claim by its id; false if it is archived, or was never made. */
 bool
 rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim)

@@ -84,6 +84,8 @@ rsv_join_line(PG_FUNCTION_ARGS)
 	RsvRequest request;
 	RsvPool pool;
 	int64 most;
+	TimestampTz deadline;
+	bool busy;
 
 	rsv_answer_begin(&answer, fcinfo);
 	order.pool_name = rsv_argument_name(fcinfo, 0, "pool");
@@ -99,12 +101,12 @@ rsv_join_line(PG_FUNCTION_ARGS)
 	rsv_request_add_text(&request, "holder", order.holder);
 	rsv_request_add_integer(&request, "quantity", order.quantity);
 	rsv_request_add_integer(&request, "priority", order.priority);
-	if (!rsv_request_replay(&request, &answer))
+	deadline = rsv_wait_deadline(NULL, GetCurrentTimestamp());
+	if (!rsv_request_replay_until(&request, deadline, &answer, &busy))
 	{
 		RsvTicket ticket = {0};
 		int64 place = 0;
-		const char *status =
-			join(&order, &pool, rsv_wait_deadline(NULL, GetCurrentTimestamp()), &ticket);
+		const char *status = busy ? "busy" : join(&order, &pool, deadline, &ticket);
 
 		if (ticket.pool_id != 0)
 			place = look(&pool, order.now, &ticket,
@@ -248,7 +250,12 @@ stand(Joiner *joiner, RsvPool *pool, TimestampTz deadline, RsvTicket *ticket)
 		if (in_flight.any && !rsv_in_flight_wait(&in_flight, deadline))
 			status = "busy";
 		else if (in_flight.any || found)
-			continue;
+		{
+			joiner->now = GetCurrentTimestamp();
+			if (joiner->now < pool->closes_at)
+				continue;
+			status = "closed";
+		}
 		if (status != NULL)
 			memset(ticket, 0, sizeof(RsvTicket));
 		return status;

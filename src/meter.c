@@ -100,7 +100,7 @@ static bool
 wait_for(const RsvPool *pool, TransactionId holder, TimestampTz deadline)
 {
 	RsvInFlight in_flight = {0};
-	TimestampTz now;
+	TimestampTz now = GetCurrentTimestamp();
 
 	rsv_in_flight_add(&in_flight, holder);
 	return rsv_supply_wait(pool, &in_flight, deadline, &now);

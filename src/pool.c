@@ -204,6 +204,15 @@ rsv_pool_closed(const RsvPool *pool, TimestampTz now)
 	return pool->paused ? "paused" : NULL;
 }
 
+/* The answer if a claim was not decided when it had to be: perhaps the pool has closed. */
+const char *
+rsv_pool_undecided(const RsvPool *pool, TimestampTz now)
+{
+	const char *closed = rsv_pool_closed(pool, now);
+
+	return closed != NULL ? closed : "busy";
+}
+
 /* When a hold made now ends. ttl NULL: the pool's, or the setting. */
 TimestampTz
 rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now)

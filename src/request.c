@@ -33,6 +33,7 @@ enum
 	REQUEST_COLUMNS
 };
 
+static bool lock_until(const RsvRequest *request, TimestampTz deadline);
 static bool repeat_first(RsvRequest *request, RsvAnswer *answer);
 
 void
@@ -88,21 +89,41 @@ rsv_request_add_claim(RsvRequest *request, const char *name, const pg_uuid_t *va
 bool
 rsv_request_replay(RsvRequest *request, RsvAnswer *answer)
 {
+	bool busy;
+
+	return rsv_request_replay_until(request, DT_NOEND, answer, &busy);
+}
+
+/*
+ * The same, but waits no longer than this for an unfinished call, which may have another
+ * id that shares the lock: then busy, and the caller may not act.
+ */
+bool
+rsv_request_replay_until(RsvRequest *request, TimestampTz deadline, RsvAnswer *answer, bool *busy)
+{
+	*busy = false;
 	if (request->request_id == NULL)
 		return false;
 	if (repeat_first(request, answer))
 		return true;
-	rsv_request_lock(request);
-	return repeat_first(request, answer);
+	*busy = !lock_until(request, deadline);
+	return !*busy && repeat_first(request, answer);
 }
 
 /* Waits for the call that has the lock of this request id, and takes it. */
 void
 rsv_request_lock(const RsvRequest *request)
 {
+	(void) lock_until(request, DT_NOEND);
+}
+
+static bool
+lock_until(const RsvRequest *request, TimestampTz deadline)
+{
 	uint32 scope = hash_bytes((const unsigned char *) request->scope, strlen(request->scope));
 
-	rsv_lock(RSV_LOCK_REQUEST, request->pool_id ^ (int32) scope, request->request_id);
+	return rsv_lock_until(RSV_LOCK_REQUEST, request->pool_id ^ (int32) scope, request->request_id,
+						  deadline);
 }
 
 /* From here on, the answer is kept for those who ask again. */

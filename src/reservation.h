@@ -564,9 +564,11 @@ extern void rsv_pool_require_numbered(const RsvPool *pool, const char *function)
 extern void rsv_pool_require_counted(const RsvPool *pool, const char *function);
 extern void rsv_pool_lock(RsvPool *pool);
 extern const char *rsv_pool_closed(const RsvPool *pool, TimestampTz now);
+extern const char *rsv_pool_undecided(const RsvPool *pool, TimestampTz now);
 extern TimestampTz rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now);
 
 /* unit.c: the units of a numbered pool */
+extern int64 rsv_unit_last(const RsvPool *pool);
 extern text *rsv_unit_label(const RsvPool *pool, int32 number, Snapshot as_of);
 
 /* sequence.c: numbers that are never used twice */
@@ -576,7 +578,6 @@ extern int64 rsv_sequence_next(const RsvPool *pool);
 extern int64 rsv_sequence_next_ticket(const RsvPool *pool, Oid *sequence);
 extern bool rsv_sequence_reached(Oid sequence, int64 number);
 extern bool rsv_sequence_pass(const RsvPool *pool, int32 number);
-extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 
 /* ledger.c: rows of reservation.claim and of the log */
 typedef struct RsvEntry
@@ -596,6 +597,8 @@ typedef struct RsvEntry
 } RsvEntry;
 
 extern void rsv_claim_from_scan(RsvScan *scan, RsvClaim *claim);
+extern TimestampTz rsv_claim_expires_at(const RsvScan *scan);
+extern int64 rsv_claim_quantity(const RsvScan *scan);
 extern bool rsv_claim_read(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern bool rsv_claim_find(const pg_uuid_t *claim_id, Snapshot as_of, RsvClaim *claim);
 extern void rsv_claim_lock(const pg_uuid_t *claim_id);
@@ -710,6 +713,7 @@ typedef struct RsvHint
 typedef struct RsvTouch
 {
 	struct RsvTouch *next;
+	struct RsvTouch *same; /* next in the bucket of its pool */
 	RsvPoolKey key;
 	SubTransactionId subtransaction;
 	int64 taken; /* lowest number taken, RSV_NOTHING_FREE if none */
@@ -723,6 +727,7 @@ extern bool rsv_hint_nothing_free(int32 pool_id, TimestampTz now);
 extern void rsv_hint_begin(int32 pool_id, int32 wanted, TimestampTz now, RsvReach reach,
 						   RsvHint *hint);
 extern void rsv_hint_end(RsvHint *hint, TimestampTz now);
+extern void rsv_hint_doubt(int32 pool_id);
 extern bool rsv_hint_count(int32 pool_id, TimestampTz now, int64 *count);
 extern void rsv_hint_counted(int32 pool_id, TimestampTz now, int64 count);
 extern void rsv_hint_held(int32 pool_id, TimestampTz expires_at, bool is_new);
@@ -968,6 +973,8 @@ extern void rsv_request_add_claim(RsvRequest *request, const char *name, const p
 extern void rsv_request_lock(const RsvRequest *request);
 extern void rsv_request_require_same(const RsvRequest *request, text *first);
 extern bool rsv_request_replay(RsvRequest *request, RsvAnswer *answer);
+extern bool rsv_request_replay_until(RsvRequest *request, TimestampTz deadline, RsvAnswer *answer,
+									 bool *busy);
 extern void rsv_request_keep(RsvRequest *request, RsvAnswer *answer);
 extern void rsv_request_save(RsvRequest *request, RsvAnswer *answer, TimestampTz now);
 

@@ -113,6 +113,7 @@ order(Order *order, RsvAnswer *answer)
 	RsvRequest request;
 	TimestampTz deadline;
 	const char *refusal;
+	bool busy;
 
 	rsv_require_writable(order->function);
 	rsv_pool_find(order->pool_name, &pool);
@@ -123,11 +124,14 @@ order(Order *order, RsvAnswer *answer)
 		rsv_request_add_text(&request, "holder", order->holder);
 	rsv_request_add_integer(&request, order->charge ? "amount" : "quantity", order->quantity);
 	rsv_request_add_interval(&request, "ttl", order->ttl);
-	if (rsv_request_replay(&request, answer))
+	order->now = GetCurrentTimestamp();
+	deadline = rsv_wait_deadline(order->wait, order->now);
+	if (rsv_request_replay_until(&request, deadline, answer, &busy))
 		return;
 
-	deadline = rsv_wait_deadline(order->wait, GetCurrentTimestamp());
-	refusal = rsv_admission(&pool, order->holder, deadline, &order->now, &order->retry_after);
+	refusal = busy
+		? "busy"
+		: rsv_admission(&pool, order->holder, deadline, &order->now, &order->retry_after);
 	if (refusal != NULL)
 		refuse(order, &pool, refusal, -1, answer);
 	else if (within_limit(order, &pool, answer))
@@ -186,7 +190,9 @@ take(Order *order, RsvPool *pool, TimestampTz deadline, RsvRequest *request, Rsv
 	if (supply != RSV_TAKEN)
 	{
 		rsv_stats_add(pool->pool_id, supply == RSV_GONE ? RSV_COUNT_GONE : RSV_COUNT_BUSY, 1);
-		refuse(order, pool, supply == RSV_GONE ? "insufficient" : "busy", available, answer);
+		refuse(order, pool,
+			   supply == RSV_GONE ? "insufficient" : rsv_pool_undecided(pool, order->now),
+			   available, answer);
 		return;
 	}
 	claim.expires_at = order->charge ? DT_NOEND : rsv_pool_hold_end(pool, order->ttl, order->now);

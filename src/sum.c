@@ -122,14 +122,10 @@ sum_lapsed(int32 pool_id, TimestampTz now, Snapshot as_of)
 	};
 	int64 sum = 0;
 	RsvScan scan;
-	RsvClaim claim;
 
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, as_of, keys, lengthof(keys));
 	while (rsv_scan_next(&scan))
-	{
-		rsv_claim_from_scan(&scan, &claim);
-		rsv_sum_add(&sum, claim.quantity);
-	}
+		rsv_sum_add(&sum, rsv_claim_quantity(&scan));
 	rsv_scan_end(&scan);
 	return sum;
 }

@@ -21,6 +21,7 @@
 
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 
 #include "reservation.h"
 
@@ -34,9 +35,10 @@ typedef struct Walk
 	TimestampTz now;
 	int32 wanted;
 	int32 taken;
-	int32 *numbers;   /* of the units taken */
-	RsvHint hint;     /* where to begin, what to leave out */
-	RsvClaim *lapsed; /* holds whose time is over, by number */
+	int32 *numbers;       /* of the units taken */
+	RsvHint hint;         /* where to begin, what to leave out */
+	RsvClaim *lapsed;     /* holds whose time is over, by number */
+	MemoryContext memory; /* of these; NULL: there are none */
 	int nlapsed;
 	int next_lapsed;
 	RsvInFlight in_flight;
@@ -91,9 +93,15 @@ rsv_supply_take(const RsvPool *pool, int32 count, TimestampTz *now, TimestampTz 
 		if (attempt.hint.nothing_free && attempt.nlapsed == 0 && !attempt.in_flight.any)
 			gone = true;
 		else if (reach == RSV_FULL && attempt.taken < wanted && !attempt.in_flight.any)
+		{
 			gone = pool->open || rsv_count_at(pool, *now, as_of, wanted) < wanted;
+			if (!gone)
+				rsv_hint_doubt(pool->pool_id);
+		}
 		if (as_of != NULL)
 			rsv_store_forget(as_of);
+		if (attempt.memory != NULL)
+			MemoryContextDelete(attempt.memory);
 
 		*available = taken + attempt.taken;
 		if (attempt.taken == wanted)
@@ -155,19 +163,25 @@ take_next(const RsvPool *pool, TimestampTz now, int32 *number)
 	return taken;
 }
 
-/* Waits for who is in the way, and counts that; *now moves on. False: no time left. */
+/*
+ * Waits for who is in the way, and counts that; *now moves on. False: no time left, or
+ * the pool has closed meanwhile.
+ */
 bool
 rsv_supply_wait(const RsvPool *pool, const RsvInFlight *in_flight, TimestampTz deadline,
 				TimestampTz *now)
 {
 	TimestampTz begin = GetCurrentTimestamp();
+	bool closes = *now < pool->closes_at;
+	bool waited = rsv_in_flight_wait(in_flight, closes ? Min(deadline, pool->closes_at) : deadline);
 
-	if (!rsv_in_flight_wait(in_flight, deadline))
-		return false;
 	*now = GetCurrentTimestamp();
-	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
-	rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
-	return true;
+	if (waited)
+	{
+		rsv_stats_add(pool->pool_id, RSV_COUNT_WAITS, 1);
+		rsv_stats_add(pool->pool_id, RSV_COUNT_WAITED, *now - begin);
+	}
+	return waited && !(closes && *now >= pool->closes_at);
 }
 
 static bool
@@ -317,8 +331,8 @@ lapsed_list(Walk *walk)
 	RsvKey key = {BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(walk->pool->pool_id)};
 	int most = Max(RSV_LAPSED_BATCH_MAX, walk->wanted);
 	int room = 0;
+	MemoryContext caller;
 	RsvScan scan;
-	RsvClaim claim;
 
 	walk->hint.first_held = DT_NOBEGIN;
 	if (!walk->hint.check_lapsed)
@@ -327,22 +341,28 @@ lapsed_list(Walk *walk)
 	rsv_scan_begin(&scan, RSV_CLAIM_EXPIRY, NULL, &key, 1);
 	while (walk->nlapsed < most && rsv_scan_next(&scan))
 	{
-		rsv_claim_from_scan(&scan, &claim);
-		walk->hint.first_held = Min(walk->hint.first_held, claim.expires_at);
-		if (claim.expires_at > walk->now)
+		TimestampTz expires_at = rsv_claim_expires_at(&scan);
+
+		walk->hint.first_held = Min(walk->hint.first_held, expires_at);
+		if (expires_at > walk->now)
 			break;
 		if (TransactionIdIsValid(scan.holder))
 		{
 			rsv_in_flight_add(&walk->in_flight, scan.holder);
 			continue;
 		}
+		if (walk->memory == NULL)
+			walk->memory = AllocSetContextCreate(CurrentMemoryContext, "reservation lapsed holds",
+												 ALLOCSET_SMALL_SIZES);
+		caller = MemoryContextSwitchTo(walk->memory);
 		if (walk->nlapsed == room)
 		{
 			room = walk->lapsed == NULL ? RSV_LAPSED_BATCH_MAX : room * 2;
 			walk->lapsed = walk->lapsed == NULL ? palloc(sizeof(RsvClaim) * room)
 												: repalloc(walk->lapsed, sizeof(RsvClaim) * room);
 		}
-		walk->lapsed[walk->nlapsed++] = claim;
+		rsv_claim_from_scan(&scan, &walk->lapsed[walk->nlapsed++]);
+		MemoryContextSwitchTo(caller);
 	}
 	rsv_scan_end(&scan);
 	if (walk->nlapsed > 1)

@@ -17,10 +17,17 @@
 
 #include "reservation.h"
 
-static RsvTouch *touches = NULL;
+/* A power of two */
+#define BUCKETS 1024
 
+/* Those of the innermost subtransaction come first, then those of the one around it. */
+static RsvTouch *touches = NULL;
+static RsvTouch *buckets[BUCKETS]; /* the same, by pool */
+
+static RsvTouch **bucket_of(int32 pool_id);
 static RsvTouch *touch(int32 pool_id);
 static RsvTouch *find(const RsvPoolKey *key, SubTransactionId subtransaction);
+static void forget(RsvTouch *entry);
 static void merge(RsvTouch *outer, const RsvTouch *inner);
 static void transaction_ends(XactEvent event, void *arg);
 static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
@@ -69,12 +76,18 @@ rsv_touch_hold(int32 pool_id)
 bool
 rsv_touched(int32 pool_id)
 {
-	for (RsvTouch *entry = touches; entry != NULL; entry = entry->next)
+	for (RsvTouch *entry = *bucket_of(pool_id); entry != NULL; entry = entry->same)
 	{
 		if (entry->key.pool_id == pool_id)
 			return true;
 	}
 	return false;
+}
+
+static RsvTouch **
+bucket_of(int32 pool_id)
+{
+	return &buckets[pool_id & (BUCKETS - 1)];
 }
 
 /* What this subtransaction has done to a pool so far, NULL if there are no hints. */
@@ -95,6 +108,8 @@ touch(int32 pool_id)
 		entry->taken = entry->freed = RSV_NOTHING_FREE;
 		entry->next = touches;
 		touches = entry;
+		entry->same = *bucket_of(pool_id);
+		*bucket_of(pool_id) = entry;
 	}
 	return entry;
 }
@@ -102,7 +117,7 @@ touch(int32 pool_id)
 static RsvTouch *
 find(const RsvPoolKey *key, SubTransactionId subtransaction)
 {
-	for (RsvTouch *entry = touches; entry != NULL; entry = entry->next)
+	for (RsvTouch *entry = *bucket_of(key->pool_id); entry != NULL; entry = entry->same)
 	{
 		if (entry->subtransaction == subtransaction &&
 			memcmp(&entry->key, key, sizeof(RsvPoolKey)) == 0)
@@ -121,7 +136,10 @@ transaction_ends(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	for (RsvTouch *entry = touches; entry != NULL; entry = entry->next)
+	{
 		rsv_hint_ended(entry, event == XACT_EVENT_COMMIT);
+		*bucket_of(entry->key.pool_id) = NULL;
+	}
 	touches = NULL;
 }
 
@@ -132,17 +150,11 @@ subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId pa
 
 	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
 		return;
-	while (*link != NULL)
+	while (*link != NULL && (*link)->subtransaction == id)
 	{
 		RsvTouch *entry = *link;
-		RsvTouch *outer;
+		RsvTouch *outer = find(&entry->key, parent);
 
-		if (entry->subtransaction != id)
-		{
-			link = &entry->next;
-			continue;
-		}
-		outer = find(&entry->key, parent);
 		if (event == SUBXACT_EVENT_ABORT_SUB)
 			rsv_hint_ended(entry, false);
 		else if (outer == NULL)
@@ -154,8 +166,19 @@ subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId pa
 		else
 			merge(outer, entry);
 		*link = entry->next;
-		pfree(entry);
+		forget(entry);
 	}
+}
+
+static void
+forget(RsvTouch *entry)
+{
+	RsvTouch **link = bucket_of(entry->key.pool_id);
+
+	while (*link != entry)
+		link = &(*link)->same;
+	*link = entry->same;
+	pfree(entry);
 }
 
 /* What a subtransaction has done becomes the doing of the one around it. */

@@ -139,6 +139,49 @@ $$
 EOF
 	'>', $limit, 'control: a session that keeps 3,000 statements has grown by more');
 
+# ---- one call at its largest, by what is in memory meanwhile
+
+# How much larger a session was than before, at the most, while it ran this.
+sub peak
+{
+	my ($session, $sql) = @_;
+	my $pid = $session->{backend_pid};
+	my $most = my $before = resident($pid);
+
+	ask_later($session, "$sql; SELECT pg_notify('done', ''), pg_sleep(0.2)");
+	for (1 .. 3000)
+	{
+		my $now = resident($pid);
+		$most = $now if $now > $most;
+		last if $node->safe_psql('postgres', "SELECT query ~ 'pg_notify' AND wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $pid") eq 't';
+	}
+	answer($session);
+	return $most - $before;
+}
+
+SKIP:
+{
+	skip 'no /proc here', 3 unless defined resident($session->{backend_pid});
+	$node->safe_psql('postgres', <<'EOF');
+SELECT reservation.create_pool('lapsed', 10000);
+SELECT FROM reservation.claim_next('lapsed', repeat('ann ', 50), 10000, ttl => '1 microsecond');
+SELECT reservation.create_pool('late', 600, per_holder => 600);
+CREATE TABLE late AS SELECT checkout_id FROM reservation.checkout('late', repeat('ann ', 50), '[{"pool": "late", "quantity": 600}]', '1 microsecond');
+EOF
+	my @sweepers = map { session($node, 'postgres') } 1 .. 2;
+	ask($_, 'BEGIN; SELECT FROM reservation.sweep(5000)') for @sweepers;
+	cmp_ok(
+		peak($session, "SELECT status FROM reservation.claim_next('lapsed', 'bob', wait => '2 s')"),
+		'<', 10 * $limit, 'a call that looks again and again at 10,000 holds in the hands of others: less than 10 MB');
+	ask($_, 'ROLLBACK') for @sweepers;
+	$_->quit for @sweepers;
+	cmp_ok(
+		peak($session, 'SELECT f.status FROM late, reservation.finalize_checkout(checkout_id) f'),
+		'<', 30 * $limit, 'a late checkout of 600 units of a limited pool: less than 30 MB');
+	cmp_ok(peak($session, "SELECT sum(length(repeat('x', 60000000 + i))) FROM generate_series(1, 3) i"),
+		'>', 30 * $limit, 'control: a call that needs 60 MB');
+}
+
 $session->quit;
 verify_ok($node, 'postgres');
 $node->stop;

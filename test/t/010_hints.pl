@@ -492,6 +492,32 @@ is(ask($session, sprintf $orders, 2, 'c', 'shirt'), '1 2', 'what that gave back 
 $other->quit;
 verify_ok($node, 'postgres');
 
+# ---- rows that an administrator changes behind our back
+
+# Wherever a snapshot shows what the marks deny, the snapshot is right.
+$session = session($node, 'postgres');
+my $doubter = session($node, 'postgres');
+ask($session, "SET statement_timeout = '20s'");
+ask($session, "SELECT FROM reservation.create_pool('by hand', 5)");
+is(ask($session, "SELECT count(*) FROM reservation.claim_next('by hand', 'ann', 4)"), '4', 'four of five');
+is(ask($session, "BEGIN; SELECT number FROM reservation.claim_next('by hand', 'bob')"), '5', 'and the last');
+my $by_hand = "(SELECT pool_id FROM reservation.pool WHERE pool = 'by hand')";
+ask($doubter, "INSERT INTO reservation.available VALUES ($by_hand, 0)");
+is(ask($session, "SELECT status, number FROM reservation.claim_next('by hand', 'bob', wait => '0')"),
+	'claimed|0', 'a transaction finds a unit that was put there by hand');
+ask($session, 'ROLLBACK');
+
+# So it is with holds whose end is moved: after a second, somebody looks.
+ask($session, "SELECT FROM reservation.create_pool('moved', 2);
+	SELECT FROM reservation.claim_next('moved', 'ann', 2, ttl => '1 hour')");
+is(ask($session, "SELECT status FROM reservation.claim_next('moved', 'bob')"), 'sold_out', 'all are held') for 1 .. 3;
+ask($doubter, "UPDATE reservation.claim SET expires_at = now()
+	WHERE pool_id = (SELECT pool_id FROM reservation.pool WHERE pool = 'moved')");
+ask($session, 'SELECT FROM pg_sleep(1.1)');
+is(ask($session, "SELECT status, number FROM reservation.claim_next('moved', 'bob')"), 'claimed|1', 'holds that were ended by hand are taken over');
+ask($doubter, "DELETE FROM reservation.available WHERE pool_id = $by_hand AND number = 0");
+$_->quit for $session, $doubter;
+
 # ---- a walk under way while its pool loses its place, gets another, and is walked again
 
 # A walk goes through this check when it takes over a lapsed hold, and stays there while the gate is

@@ -314,6 +314,21 @@ is($in_subscriber->('SELECT DISTINCT pool, found FROM reservation.verify()'),
 	'silent|none', 'verify() reports the numbers that the pool there did not give');
 is($in_subscriber->("SELECT pool, available FROM reservation.availability('{silent,loud}')"),
 	"silent|5\nloud|3", 'a trigger that is enabled always takes them from the pool');
+# Rows whose numbers were not decided yet, in a transaction that drops the extension.
+$node->safe_psql('postgres', 'CREATE DATABASE dropped');
+$node->safe_psql('dropped', <<'EOF');
+CREATE EXTENSION reservation;
+SELECT FROM reservation.create_pool('member', 5);
+CREATE TABLE member (id integer PRIMARY KEY, number integer);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON member FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('member', 'number');
+BEGIN;
+INSERT INTO member VALUES (1), (1) ON CONFLICT DO NOTHING;
+SET LOCAL client_min_messages = warning;
+DROP EXTENSION reservation CASCADE;
+COMMIT;
+EOF
+is($node->safe_psql('dropped', 'SELECT * FROM member'), '1|1', 'a transaction that drops the extension commits');
+
 $in_subscriber->('ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE);
 	DROP SUBSCRIPTION s');
 $node->stop;
