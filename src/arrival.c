@@ -61,25 +61,34 @@ typedef struct Pending
 	int32 pool_id;
 	pg_uuid_t claim_id;
 	text *holder;  /* the claim shall name this row, when it has arrived; NULL: it does */
-	bool spare;    /* the row did not arrive */
 	bool only_key; /* nothing is given back */
 } Pending;
 
+/* A power of two */
+#define BUCKETS 256
+
 static Statement *statements = NULL;
-static Pending *pendings = NULL; /* the latest first */
+static Pending *pendings = NULL; /* the latest first; what is left over is not among them */
+static Pending *spares[BUCKETS]; /* what is left over, by pool */
+static bool numbered = false;    /* there was something in this transaction */
 
 static bool is_sold(const pg_uuid_t *claim_id, RsvClaim *claim);
+static Pending **spares_of(int32 pool_id);
+static void set_aside(Pending **link);
 static void hand_on(Pending **link);
 static bool is_undecided(const Pending *pending, const pg_uuid_t *claim_id);
 static void statement_ended(void *argument);
 static bool is_due(const Pending *pending, uint64 statement);
-static bool decide(Pending *pending, SubTransactionId current, bool all);
+static void decide(Pending **link, SubTransactionId current);
+static bool is_over(Pending *pending, SubTransactionId current);
 static bool arrived(Pending *pending, text *name, SubTransactionId current);
 static void settle(uint64 statement, bool all);
+static void give_back_spares(void);
 static void forget(Pending **link);
 static void transaction_ends(XactEvent event, void *argument);
 static void subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
 								void *argument);
+static void list_ends(Pending **link, SubTransactionId id, SubTransactionId parent);
 
 void
 rsv_arrival_init(void)
@@ -120,15 +129,14 @@ rsv_arrival_statement(const FmgrInfo *function, const Trigger *trigger)
 bool
 rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
 {
-	Pending **link = &pendings;
+	Pending **link = spares_of(pool_id);
 	bool sold = false;
 
 	while (*link != NULL && !sold)
 	{
 		const Pending *pending = *link;
 
-		if (!pending->spare || pending->pool_id != pool_id ||
-			pending->settled_in != InvalidSubTransactionId)
+		if (pending->pool_id != pool_id || pending->settled_in != InvalidSubTransactionId)
 			link = &(*link)->next;
 		else
 		{
@@ -137,6 +145,24 @@ rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim)
 		}
 	}
 	return sold;
+}
+
+static Pending **
+spares_of(int32 pool_id)
+{
+	return &spares[pool_id & (BUCKETS - 1)];
+}
+
+/* Its row did not arrive: another may have its number. */
+static void
+set_aside(Pending **link)
+{
+	Pending *pending = *link;
+	Pending **bucket = spares_of(pending->pool_id);
+
+	*link = pending->next;
+	pending->next = *bucket;
+	*bucket = pending;
 }
 
 /* The application may have refunded it meanwhile. */
@@ -156,16 +182,21 @@ is_sold(const pg_uuid_t *claim_id, RsvClaim *claim)
  * is its row's, or of no concern to us. The caller has settled what is due.
  */
 bool
-rsv_arrival_once_more(const pg_uuid_t *claim_id, bool same_row)
+rsv_arrival_once_more(const RsvClaim *claim, bool same_row)
 {
-	Pending **link = &pendings;
+	Pending **link = spares_of(claim->pool_id);
 	text *name;
 
-	while (*link != NULL && ((*link)->only_key || !is_undecided(*link, claim_id)))
+	while (*link != NULL && !is_undecided(*link, &claim->claim_id))
 		link = &(*link)->next;
-	if (*link == NULL ||
-		(!(*link)->spare && (!same_row || rsv_awaited_seen(&(*link)->row, &name))))
-		return false;
+	if (*link == NULL)
+	{
+		link = &pendings;
+		while (*link != NULL && ((*link)->only_key || !is_undecided(*link, &claim->claim_id)))
+			link = &(*link)->next;
+		if (*link == NULL || !same_row || rsv_awaited_seen(&(*link)->row, &name))
+			return false;
+	}
 	hand_on(link);
 	return true;
 }
@@ -216,6 +247,7 @@ rsv_arrival_expect(uint64 statement, const TriggerData *data, const RsvNumbering
 		pending->row.command = InvalidCommandId; /* the version that is there, no earlier one */
 	pending->next = pendings;
 	pendings = pending;
+	numbered = true;
 	MemoryContextSwitchTo(caller);
 }
 
@@ -239,7 +271,7 @@ rsv_arrival_confirm(const pg_uuid_t *claim_id)
 	text *name;
 	bool renamed;
 
-	while (*link != NULL && ((*link)->spare || !is_undecided(*link, claim_id)))
+	while (*link != NULL && !is_undecided(*link, claim_id))
 		link = &(*link)->next;
 	if (*link == NULL || !rsv_awaited_seen(&(*link)->row, &name))
 		return false;
@@ -274,26 +306,38 @@ is_due(const Pending *pending, uint64 statement)
 	return true;
 }
 
-/* Decides about a number that is due; true: there is nothing left to remember. */
-static bool
-decide(Pending *pending, SubTransactionId current, bool all)
+/* Decides about a number that is due. */
+static void
+decide(Pending **link, SubTransactionId current)
 {
-	text *name;
+	Pending *pending = *link;
+	text *name = NULL;
 
-	if (!pending->spare && rsv_awaited_seen(&pending->row, &name))
-		return arrived(pending, name, current);
-	if (pending->only_key)
-		return true;
-	pending->spare = true;
-	if (all)
-		rsv_claim_give_back(&pending->claim_id, 0);
-	return all;
+	if (!rsv_awaited_seen(&pending->row, &name))
+	{
+		if (!pending->only_key)
+			set_aside(link);
+		else if (is_over(pending, current))
+			forget(link);
+	}
+	else if (arrived(pending, name, current))
+		forget(link);
+}
+
+/*
+ * It has been decided; true: there is nothing left to remember. What a subtransaction
+ * decides about a number that an enclosing one gave may be undone alone.
+ */
+static bool
+is_over(Pending *pending, SubTransactionId current)
+{
+	pending->settled_in = current;
+	return pending->given_in == current;
 }
 
 /*
  * Its row is there: the claim names it, by this name or else the one that it was handed on
- * with; true: there is nothing left to remember. A subtransaction that renames the claim
- * of an enclosing one may roll back alone.
+ * with; true: there is nothing left to remember.
  */
 static bool
 arrived(Pending *pending, text *name, SubTransactionId current)
@@ -303,11 +347,10 @@ arrived(Pending *pending, text *name, SubTransactionId current)
 	if (name == NULL)
 		return true;
 	rsv_claim_rename(&pending->claim_id, name);
-	pending->settled_in = current;
-	return pending->given_in == current;
+	return is_over(pending, current);
 }
 
-/* Decides what is due; all: and gives back what is left over. */
+/* Decides what is due, or all that there is. */
 static void
 settle(uint64 statement, bool all)
 {
@@ -318,11 +361,25 @@ settle(uint64 statement, bool all)
 	{
 		Pending *pending = *link;
 
-		if (pending->settled_in != InvalidSubTransactionId ||
-			!(all || is_due(pending, statement)) || !decide(pending, current, all))
+		if (pending->settled_in == InvalidSubTransactionId && (all || is_due(pending, statement)))
+			decide(link, current);
+		if (*link == pending)
 			link = &pending->next;
-		else
-			forget(link);
+	}
+}
+
+/* At the end, what is left over is given back. */
+static void
+give_back_spares(void)
+{
+	for (int i = 0; i < BUCKETS; i++)
+	{
+		for (Pending *pending = spares[i]; pending != NULL; pending = pending->next)
+		{
+			if (pending->settled_in == InvalidSubTransactionId)
+				rsv_claim_give_back(&pending->claim_id, 0);
+		}
+		spares[i] = NULL;
 	}
 }
 
@@ -342,44 +399,69 @@ forget(Pending **link)
 static void
 transaction_ends(XactEvent event, void *argument)
 {
-	if (pendings == NULL)
-		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if (!OidIsValid(get_extension_oid("reservation", true)))
-				break; /* dropped by this transaction, with its claims */
+			/* dropped by this transaction, with its claims? */
+			if (!numbered || !OidIsValid(get_extension_oid("reservation", true)))
+				break;
 			PushActiveSnapshot(GetTransactionSnapshot());
 			settle(0, true);
+			give_back_spares();
 			PopActiveSnapshot();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
+			if (numbered)
+				memset(spares, 0, sizeof(spares));
 			pendings = NULL;
+			numbered = false;
 			break;
 		default:
 			break;
 	}
 }
 
+/*
+ * What was not there for a subtransaction that rolls back may be there now: what is left
+ * over is looked for again.
+ */
 static void
 subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
 					void *argument)
 {
 	bool committed = event == SUBXACT_EVENT_COMMIT_SUB;
-	Pending **link = &pendings;
 
-	if (!committed && event != SUBXACT_EVENT_ABORT_SUB)
+	if (!numbered || (!committed && event != SUBXACT_EVENT_ABORT_SUB))
 		return;
+	list_ends(&pendings, id, committed ? parent : InvalidSubTransactionId);
+	for (int i = 0; i < BUCKETS; i++)
+	{
+		list_ends(&spares[i], id, committed ? parent : InvalidSubTransactionId);
+		while (!committed && spares[i] != NULL)
+		{
+			Pending *pending = spares[i];
+
+			spares[i] = pending->next;
+			pending->next = pendings;
+			pendings = pending;
+		}
+	}
+}
+
+/* What the subtransaction gave and settled is now its parent's; none: it is undone. */
+static void
+list_ends(Pending **link, SubTransactionId id, SubTransactionId parent)
+{
 	while (*link != NULL)
 	{
 		Pending *pending = *link;
 
 		if (pending->settled_in == id)
-			pending->settled_in = committed ? parent : InvalidSubTransactionId;
-		if (pending->given_in == id && committed)
+			pending->settled_in = parent;
+		if (pending->given_in == id && parent != InvalidSubTransactionId)
 			pending->given_in = parent;
 		if (pending->given_in == id || pending->settled_in == pending->given_in)
 			forget(link);

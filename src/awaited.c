@@ -32,6 +32,7 @@ typedef struct Sought
 } Sought;
 
 static bool others_follow(Relation relation, const Trigger *trigger, int16 event);
+static bool is_like(TupleTableSlot *slot, void *argument);
 static bool still_of_type(TupleDesc columns, const RsvColumn *column);
 static bool is_the_row(TupleTableSlot *slot, void *argument);
 static bool has_key(TupleTableSlot *slot, const Sought *sought);
@@ -131,6 +132,48 @@ rsv_awaited_seen(const RsvAwaited *awaited, text **name)
 	return found;
 }
 
+/*
+ * A row was deleted: is one there again, with its key and its number? The primary key
+ * finds it.
+ */
+bool
+rsv_awaited_is_back(const TriggerData *data, const RsvNumbering *numbering)
+{
+	Relation relation = data->tg_relation;
+	AttrNumber column = numbering->number.column.number;
+	RsvAwaited awaited = {
+		.column = numbering->number.column,
+		.key = numbering->holder,
+		.tuple = data->tg_trigtuple,
+	};
+	Sought sought = {
+		.awaited = &awaited,
+		.relation = relation,
+		.columns = RelationGetDescr(relation),
+	};
+	Snapshot now = rsv_store_now();
+	bool isnull;
+	bool back;
+
+	sought.number = heap_getattr(awaited.tuple, column, sought.columns, &isnull);
+	list_free(RelationGetIndexList(relation)); /* finds the primary key */
+	back = rsv_row_search(relation, relation->rd_pkindex, awaited.tuple, column, now, is_like,
+						  &sought);
+	rsv_store_forget(now);
+	return back;
+}
+
+static bool
+is_like(TupleTableSlot *slot, void *argument)
+{
+	const Sought *sought = argument;
+	bool isnull;
+	Datum number = slot_getattr(slot, sought->awaited->column.number, &isnull);
+
+	return !isnull && rsv_column_same(&sought->awaited->column, number, sought->number) &&
+		has_key(slot, sought);
+}
+
 static bool
 still_of_type(TupleDesc columns, const RsvColumn *column)
 {
@@ -142,10 +185,12 @@ is_the_row(TupleTableSlot *slot, void *argument)
 {
 	Sought *sought = argument;
 	const RsvAwaited *awaited = sought->awaited;
+	bool deleted = rsv_row_was_deleted(slot, awaited->command);
 	bool isnull;
 	Datum number;
 
-	if (!rsv_row_is_ours(slot) || rsv_row_was_deleted(slot, awaited->command))
+	/* a row that got another key may have been deleted since, under that key */
+	if (!rsv_row_is_ours(slot) || (deleted && awaited->command != InvalidCommandId))
 		return false;
 	number = slot_getattr(slot, awaited->column.number, &isnull);
 	if (isnull || !rsv_column_same(&awaited->column, number, sought->number) ||
@@ -153,10 +198,10 @@ is_the_row(TupleTableSlot *slot, void *argument)
 		return false;
 	if (has_key(slot, sought))
 		return true;
-	if (awaited->trail.others_follow)
-		sought->name =
-			rsv_holder_name(&awaited->key, sought->relation, ExecCopySlotHeapTuple(slot));
-	return awaited->trail.others_follow;
+	if (deleted || !awaited->trail.others_follow)
+		return false;
+	sought->name = rsv_holder_name(&awaited->key, sought->relation, ExecCopySlotHeapTuple(slot));
+	return true;
 }
 
 /*

@@ -73,7 +73,7 @@ static int trigger_depth(void);
 static void owe(const RsvWant *want, int64 before, bool missed);
 static void subtract_owed(List **debts, RsvWant *want);
 static void subtract(RsvWant *want, RsvWant *debt);
-static void settle(List *wants, int64 before, int triggers);
+static void settle(List *wants, int64 before);
 static List *net(List *wants, int64 before);
 static int compare_wants(const ListCell *a, const ListCell *b);
 static void forget(List **wants, SubTransactionId subtransaction);
@@ -92,32 +92,50 @@ rsv_basket_init(void)
 	RegisterSubXactCallback(subtransaction_ends, NULL);
 }
 
+/* What a row, in this version, wants of a pool, or gives back (less than zero). */
+RsvWant *
+rsv_basket_want(int32 pool_id, text *holder, int64 quantity, HeapTuple row)
+{
+	RsvWant *want = palloc0(sizeof(RsvWant));
+
+	want->pool_id = pool_id;
+	want->holder = holder;
+	want->quantity = quantity;
+	want->written = written_by(row);
+	return want;
+}
+
 /*
- * A row, in this version, wants so much, or gives so much back (less than zero), when
- * its statement ends.
+ * What a row wants, and an earlier version of it gives back, when its statement ends: at
+ * once, if it does not come from a statement that we see the end of.
  */
 void
-rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity, HeapTuple row)
+rsv_basket_add(FmgrInfo *function, List *wants)
 {
-	RsvWant want = {
-		.pool_id = pool_id, .quantity = quantity, .written = written_by(row), .holder = holder};
+	bool later = in_executor(function);
+	ListCell *cell;
 
-	if (quantity > 0)
-		subtract_owed(&owed, &want);
-	if (in_executor(function))
+	foreach(cell, wants)
 	{
-		Basket *basket = basket_of(function->fn_mcxt);
+		RsvWant *want = lfirst(cell);
+		int64 quantity = want->quantity;
 
 		if (quantity > 0)
-			basket->command = Min(basket->command, want.written);
-		put(&basket->wants, basket->statement, &want);
+			subtract_owed(&owed, want);
+		if (later)
+		{
+			Basket *basket = basket_of(function->fn_mcxt);
+
+			if (quantity > 0)
+				basket->command = Min(basket->command, want->written);
+			put(&basket->wants, basket->statement, want);
+		}
+		for (Basket *basket = baskets; !later && quantity > 0 && basket != NULL;
+			 basket = basket->next)
+			subtract_owed(&basket->debts, want);
 	}
-	else
-	{
-		for (Basket *basket = baskets; quantity > 0 && basket != NULL; basket = basket->next)
-			subtract_owed(&basket->debts, &want);
-		settle(list_make1(&want), PG_INT64_MAX, 1);
-	}
+	if (!later && wants != NIL)
+		settle(wants, PG_INT64_MAX);
 }
 
 /*
@@ -133,7 +151,7 @@ rsv_basket_refund(FmgrInfo *function, int32 pool_id, text *holder, HeapTuple row
 	int64 given = rsv_want_give_back(&want);
 
 	if (want.written != RSV_LONG_AGO)
-		owe(&want, before, given == 0 && trigger_depth() > 1);
+		owe(&want, before, given == 0 && (trigger_depth() > 1 || !in_executor(function)));
 }
 
 /* Hook: what triggers do from now on, they may do to rows of this statement. */
@@ -165,7 +183,7 @@ executor_end(QueryDesc *query)
 		wants = list_concat(basket->wants, basket->debts);
 		basket->wants = basket->debts = NIL;
 		if (wants != NIL)
-			settle(wants, basket->command, 0);
+			settle(wants, basket->command);
 		break;
 	}
 	if (next_executor_end != NULL)
@@ -321,26 +339,32 @@ subtract(RsvWant *want, RsvWant *debt)
 
 /*
  * What a row gives back is never more than it has: what was not taken does not
- * become stock. before: the command of the statement that ends; triggers: how many of
- * those under way are its own.
+ * become stock. before: the command of the statement that ends.
  */
 static void
-settle(List *wants, int64 before, int triggers)
+settle(List *wants, int64 before)
 {
+	MemoryContext row =
+		AllocSetContextCreate(CurrentMemoryContext, "reservation given back", ALLOCSET_SMALL_SIZES);
 	ListCell *cell;
 
 	wants = net(wants, before);
 	foreach(cell, wants)
 	{
 		RsvWant want = *(const RsvWant *) lfirst(cell);
+		MemoryContext caller;
 
 		if (want.quantity >= 0)
 			continue;
 		want.quantity = -want.quantity;
+		caller = MemoryContextSwitchTo(row);
 		want.quantity -= rsv_want_give_back(&want);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(row);
 		if (want.quantity > 0 && want.written != RSV_LONG_AGO)
-			owe(&want, before, trigger_depth() > triggers);
+			owe(&want, before, trigger_depth() > 0);
 	}
+	MemoryContextDelete(row);
 	rsv_want_take(wants);
 }
 

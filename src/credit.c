@@ -165,8 +165,11 @@ charge_row(FunctionCallInfo fcinfo, const Definition *definition, HeapTuple row)
 		return;
 	rsv_pool_find(account, &pool);
 	rsv_pool_require_counted(&pool, "charge_credit");
-	rsv_basket_add(fcinfo->flinfo, pool.pool_id,
-				   rsv_holder_name(&definition->holder, data->tg_relation, row), amount, row);
+	rsv_basket_add(
+		fcinfo->flinfo,
+		list_make1(rsv_basket_want(pool.pool_id,
+								   rsv_holder_name(&definition->holder, data->tg_relation, row),
+								   amount, row)));
 }
 
 /*
@@ -194,6 +197,8 @@ has_failed(const Definition *definition, TupleDesc columns, HeapTuple row)
 	text *status = rsv_column_text(&definition->status, columns, row);
 	char *name = status == NULL ? NULL : text_to_cstring(status);
 
+	if (name != NULL && definition->status.base == BPCHAROID)
+		name[bpchartruelen(name, strlen(name))] = '\0';
 	for (int i = 0; name != NULL && i < definition->nfailed; i++)
 	{
 		if (strcmp(name, definition->failed[i]) == 0)

@@ -25,7 +25,8 @@ typedef struct Definition
 } Definition;
 
 static void *learn(Relation relation, const Trigger *trigger);
-static void add(FunctionCallInfo fcinfo, const Definition *definition, HeapTuple row, int sign);
+static void add(const TriggerData *data, const Definition *definition, HeapTuple row, int sign,
+				List **wants);
 
 const RsvTriggerRule rsv_deduction_rule = {
 	.function = "take_stock",
@@ -50,11 +51,14 @@ rsv_take_stock(PG_FUNCTION_ARGS)
 {
 	const Definition *definition = rsv_trigger_begin(fcinfo, &rsv_deduction_rule);
 	const TriggerData *data = (TriggerData *) fcinfo->context;
+	List *wants = NIL;
 
 	rsv_holder_require_key(data->tg_relation, &definition->holder, "take_stock");
-	add(fcinfo, definition, data->tg_trigtuple, TRIGGER_FIRED_BY_INSERT(data->tg_event) ? 1 : -1);
+	add(data, definition, data->tg_trigtuple, TRIGGER_FIRED_BY_INSERT(data->tg_event) ? 1 : -1,
+		&wants);
 	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
-		add(fcinfo, definition, data->tg_newtuple, 1);
+		add(data, definition, data->tg_newtuple, 1, &wants);
+	rsv_basket_add(fcinfo->flinfo, wants);
 	return PointerGetDatum(NULL);
 }
 
@@ -69,11 +73,10 @@ learn(Relation relation, const Trigger *trigger)
 	return definition;
 }
 
-/* Puts what a version of the row has, or no longer has, into the statement's basket. */
+/* Adds what a version of the row has, or no longer has. */
 static void
-add(FunctionCallInfo fcinfo, const Definition *definition, HeapTuple row, int sign)
+add(const TriggerData *data, const Definition *definition, HeapTuple row, int sign, List **wants)
 {
-	const TriggerData *data = (TriggerData *) fcinfo->context;
 	TupleDesc columns = RelationGetDescr(data->tg_relation);
 	text *name = rsv_column_text(&definition->pool, columns, row);
 	bool isnull;
@@ -90,7 +93,6 @@ add(FunctionCallInfo fcinfo, const Definition *definition, HeapTuple row, int si
 	if (sign > 0)
 		rsv_pool_find(name, &pool);
 	rsv_pool_require_counted(&pool, "take_stock");
-	rsv_basket_add(fcinfo->flinfo, pool.pool_id,
-				   rsv_holder_name(&definition->holder, data->tg_relation, row), sign * quantity,
-				   row);
+	*wants = lappend(
+		*wants, rsv_basket_want(pool.pool_id, rsv_holder_name(&definition->holder, data->tg_relation, row), sign * quantity, row));
 }

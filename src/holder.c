@@ -40,15 +40,21 @@
 #include "reservation.h"
 #include "trigger.h"
 
-/* The row that is on its way from one partition to another. */
-static struct
+/* Rows that are updated, and perhaps go from one partition to another. */
+typedef struct Move
 {
-	Oid root_id; /* InvalidOid: none is */
+	Oid root_id; /* InvalidOid: none */
 	Oid partition_id;
 	ItemPointerData place; /* in that partition */
 	int32 number;
 	uint64 name_hash;
-} moving;
+} Move;
+
+/* As deep as triggers update rows for which triggers update rows */
+#define MOVES 8
+
+static Move moves[MOVES];
+static int next_move = 0;
 
 static text *write_name(const RsvHolder *holder, Relation relation, HeapTuple row);
 static Oid root_of(Relation relation);
@@ -78,7 +84,8 @@ rsv_holder_learn(Relation relation, RsvHolder *holder)
 	if (!OidIsValid(relation->rd_pkindex))
 		return;
 	index = index_open(relation->rd_pkindex, AccessShareLock);
-	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	/* one that may be violated for a while names no row */
+	for (int i = 0; index->rd_index->indimmediate && i < index->rd_index->indnkeyatts; i++)
 	{
 		AttrNumber column = index->rd_index->indkey.values[i];
 		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), column - 1);
@@ -172,24 +179,33 @@ rsv_holder_moves_out(Relation relation, HeapTuple row, int32 number, const text 
 {
 	if (!relation->rd_rel->relispartition)
 		return;
-	moving.root_id = root_of(relation);
-	moving.partition_id = RelationGetRelid(relation);
-	moving.place = row->t_self;
-	moving.number = number;
-	moving.name_hash = name_hash(name);
+	moves[next_move] = (Move) {
+		.root_id = root_of(relation),
+		.partition_id = RelationGetRelid(relation),
+		.place = row->t_self,
+		.number = number,
+		.name_hash = name_hash(name),
+	};
+	next_move = (next_move + 1) % MOVES;
 }
 
 /* Is this the row that was, and is it there no more? Asked once, it is here. */
 bool
 rsv_holder_moves_in(Relation relation, int32 number, const text *name)
 {
-	if (!relation->rd_rel->relispartition || !OidIsValid(moving.root_id) ||
-		moving.root_id != root_of(relation) || moving.number != number ||
-		moving.name_hash != name_hash(name) ||
-		!rsv_row_has_left(moving.partition_id, &moving.place))
-		return false;
-	moving.root_id = InvalidOid;
-	return true;
+	for (int i = 0; relation->rd_rel->relispartition && i < MOVES; i++)
+	{
+		Move *move = &moves[i];
+
+		if (OidIsValid(move->root_id) && move->root_id == root_of(relation) &&
+			move->number == number && move->name_hash == name_hash(name) &&
+			rsv_row_has_left(move->partition_id, &move->place))
+		{
+			move->root_id = InvalidOid;
+			return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -305,5 +321,5 @@ static void
 transaction_ends(XactEvent event, void *argument)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE || event == XACT_EVENT_ABORT)
-		moving.root_id = InvalidOid;
+		memset(moves, 0, sizeof(moves));
 }

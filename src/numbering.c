@@ -50,6 +50,9 @@ typedef struct Row
 	RsvExpectation expectation;
 } Row;
 
+/* The transaction in which a row was last put there with the number that it had before */
+static LocalTransactionId adopted_in = InvalidLocalTransactionId;
+
 static void *learn(Relation relation, const Trigger *trigger);
 static HeapTuple insert(Row *row);
 static HeapTuple update(Row *row);
@@ -188,7 +191,7 @@ update(Row *row)
 	return row->tuple;
 }
 
-/* The row is gone, unless it went to another partition. */
+/* The row is gone, unless it went to another partition, or is back with its number. */
 static void
 erase(Row *row)
 {
@@ -205,7 +208,8 @@ erase(Row *row)
 		!rsv_pool_lookup(name, &pool) || pool.counted || pool.open ||
 		!sold_claim(&pool, row->number, &claim))
 		return;
-	if (rsv_holder_is(&numbering->holder, row->data->tg_relation, tuple, claim.holder))
+	if (rsv_holder_is(&numbering->holder, row->data->tg_relation, tuple, claim.holder) &&
+		!(adopted_in == rsv_local_transaction_id && rsv_awaited_is_back(row->data, numbering)))
 		rsv_claim_give_back(&claim.claim_id, 0);
 }
 
@@ -332,9 +336,10 @@ adopt_sold(Row *row, const RsvPool *pool)
 	bool same = sold && rsv_holder_same(claim.holder, holder);
 
 	row->has_claim =
-		sold && rsv_arrival_once_more(&claim.claim_id, same && numbering->holder.nkeys > 0);
+		sold && rsv_arrival_once_more(&claim, same && numbering->holder.nkeys > 0);
 	if (row->has_claim || (same && numbering->holder.nkeys > 0))
 	{
+		adopted_in = rsv_local_transaction_id;
 		row->claim = claim;
 		row->claim.holder = holder;
 		row->expectation = same ? RSV_EXPECT_ROW : RSV_EXPECT_HEIR;

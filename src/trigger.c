@@ -23,10 +23,13 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -63,6 +66,7 @@ static object_access_hook_type next_object_access_hook = NULL;
 static void object_accessed(ObjectAccessType access, Oid class_id, Oid object_id, int part,
 							void *argument);
 static const RsvTriggerRule *rule_of(Oid function_id);
+static bool is_of_extension(Oid function_id);
 static bool trigger_read(Oid trigger_id, Oid *relation_id, Trigger *trigger);
 pg_noreturn static void refuse_protocol(const RsvTriggerRule *rule, const char *what);
 static void make_known_triggers(void);
@@ -330,7 +334,10 @@ object_accessed(ObjectAccessType access, Oid class_id, Oid object_id, int part, 
 	table_close(relation, NoLock);
 }
 
-/* The rule of a function, NULL if it is none of our trigger functions. */
+/*
+ * The rule of a function, NULL if it is none of our trigger functions. A database without
+ * the extension may have functions of that name, in a schema of that name.
+ */
 static const RsvTriggerRule *
 rule_of(Oid function_id)
 {
@@ -344,9 +351,18 @@ rule_of(Oid function_id)
 	for (int i = 0; name != NULL && i < (int) lengthof(rules); i++)
 	{
 		if (strcmp(name, rules[i]->function) == 0)
-			return rules[i];
+			return is_of_extension(function_id) ? rules[i] : NULL;
 	}
 	return NULL;
+}
+
+static bool
+is_of_extension(Oid function_id)
+{
+	Oid extension = get_extension_oid("reservation", true);
+
+	return OidIsValid(extension) &&
+		getExtensionOfObject(ProcedureRelationId, function_id) == extension;
 }
 
 /* Reads a trigger's definition from the catalog, also one that was made just now. */

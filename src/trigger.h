@@ -168,8 +168,8 @@ extern text *rsv_numbering_pool_named(const Trigger *trigger);
 extern text *rsv_numbering_pool(const RsvNumbering *numbering, TupleDesc columns, HeapTuple tuple);
 
 /* basket.c: what the rows of a statement want from counted pools */
-extern void rsv_basket_add(FmgrInfo *function, int32 pool_id, text *holder, int64 quantity,
-						   HeapTuple row);
+extern RsvWant *rsv_basket_want(int32 pool_id, text *holder, int64 quantity, HeapTuple row);
+extern void rsv_basket_add(FmgrInfo *function, List *wants);
 extern void rsv_basket_refund(FmgrInfo *function, int32 pool_id, text *holder, HeapTuple row);
 
 /* want.c: taking it, and giving it back */
@@ -180,6 +180,7 @@ extern void rsv_want_take(List *wants);
 extern void rsv_awaited_learn(Relation relation, const Trigger *trigger, RsvNumbering *numbering);
 extern void rsv_awaited_note(RsvAwaited *awaited, const TriggerData *data,
 							 const RsvNumbering *numbering, HeapTuple row, int32 number);
+extern bool rsv_awaited_is_back(const TriggerData *data, const RsvNumbering *numbering);
 extern bool rsv_awaited_seen(const RsvAwaited *awaited, text **name);
 
 /* arrival.c: numbers whose row may never arrive */
@@ -190,6 +191,6 @@ extern void rsv_arrival_expect(uint64 statement, const TriggerData *data,
 							   const RsvNumbering *numbering, HeapTuple row, const RsvClaim *claim,
 							   RsvExpectation expectation);
 extern bool rsv_arrival_take_spare(int32 pool_id, RsvClaim *claim);
-extern bool rsv_arrival_once_more(const pg_uuid_t *claim_id, bool same_row);
+extern bool rsv_arrival_once_more(const RsvClaim *claim, bool same_row);
 
 #endif /* RESERVATION_TRIGGER_H */

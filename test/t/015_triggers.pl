@@ -329,6 +329,17 @@ COMMIT;
 EOF
 is($node->safe_psql('dropped', 'SELECT * FROM member'), '1|1', 'a transaction that drops the extension commits');
 
+# A database without the extension may have a schema and functions of the same names.
+$node->safe_psql('postgres', 'CREATE DATABASE without');
+$node->safe_psql('without', <<'EOF');
+CREATE SCHEMA reservation;
+CREATE TABLE item (id integer, version integer);
+CREATE FUNCTION reservation.check_version() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.version := 7; RETURN NEW; END $$;
+CREATE TRIGGER version BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION reservation.check_version();
+INSERT INTO item VALUES (1);
+EOF
+is($node->safe_psql('without', 'SELECT * FROM item'), '1|7', 'functions of our names without the extension are none of ours');
+
 $in_subscriber->('ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE);
 	DROP SUBSCRIPTION s');
 $node->stop;
