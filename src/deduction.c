@@ -82,6 +82,7 @@ add(const TriggerData *data, const Definition *definition, HeapTuple row, int si
 	bool isnull;
 	Datum value = heap_getattr(row, definition->quantity.number, columns, &isnull);
 	int64 quantity = isnull ? 0 : rsv_column_int64(&definition->quantity, value);
+	text *holder;
 	RsvPool pool;
 
 	if (name == NULL || quantity == 0)
@@ -93,6 +94,6 @@ add(const TriggerData *data, const Definition *definition, HeapTuple row, int si
 	if (sign > 0)
 		rsv_pool_find(name, &pool);
 	rsv_pool_require_counted(&pool, "take_stock");
-	*wants = lappend(
-		*wants, rsv_basket_want(pool.pool_id, rsv_holder_name(&definition->holder, data->tg_relation, row), sign * quantity, row));
+	holder = rsv_holder_name(&definition->holder, data->tg_relation, row);
+	*wants = lappend(*wants, rsv_basket_want(pool.pool_id, holder, sign * quantity, row));
 }

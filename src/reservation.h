@@ -568,13 +568,13 @@ extern const char *rsv_pool_undecided(const RsvPool *pool, TimestampTz now);
 extern TimestampTz rsv_pool_hold_end(const RsvPool *pool, const Interval *ttl, TimestampTz now);
 
 /* unit.c: the units of a numbered pool */
-extern int64 rsv_unit_last(const RsvPool *pool);
 extern text *rsv_unit_label(const RsvPool *pool, int32 number, Snapshot as_of);
 
 /* sequence.c: numbers that are never used twice */
 extern void rsv_sequence_make(const RsvPool *pool);
 extern void rsv_sequence_drop(const RsvPool *pool);
 extern int64 rsv_sequence_next(const RsvPool *pool);
+extern int32 rsv_sequence_take(const RsvPool *pool, int32 count);
 extern int64 rsv_sequence_next_ticket(const RsvPool *pool, Oid *sequence);
 extern bool rsv_sequence_reached(Oid sequence, int64 number);
 extern bool rsv_sequence_pass(const RsvPool *pool, int32 number);

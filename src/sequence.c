@@ -1,12 +1,14 @@
 /*
  * sequence.c
- *	  Numbers of open editions and of tickets: a PostgreSQL sequence each, so that no
- *	  number is used twice and nobody waits for one.
+ *	  Numbers of new units: a PostgreSQL sequence per pool, so that no number is
+ *	  used twice and nobody waits for one.
  *
- * An open edition has its sequence from the start, a waiting line with its first
- * ticket. Claims and tickets are rows, so a sequence is derived: if it is missing
- * (after a restore, because pg_dump leaves it out as a member of the extension) it is
- * made again above the highest number there is.
+ * Only an open edition needs its sequence from the start; a limited edition
+ * gets one when add_units is first called, and a second one, for tickets, with
+ * the first in its waiting line. Units and tickets are rows, so a sequence is
+ * derived: if it is missing (after a restore, because pg_dump
+ * leaves it out as a member of the extension) it is made again above the
+ * highest number there is.
  *
  * Locks: making a sequence takes the hash lock of the pool's sequence, so that
  * two sessions do not make it twice. Dropping one waits for every transaction
@@ -61,6 +63,7 @@ static void make_tickets(const RsvPool *pool);
 static int64 draw(Oid sequence);
 static int64 last_value(Oid sequence);
 static Datum read_last(Oid sequence, bool *none);
+static int64 last_number(const RsvPool *pool);
 
 /*
  * last_drawn(sequence oid) -> bigint
@@ -89,6 +92,7 @@ rsv_last_drawn(PG_FUNCTION_ARGS)
 void
 rsv_sequence_make(const RsvPool *pool)
 {
+	RsvPlanSession session;
 	RsvPool now;
 	int64 first;
 
@@ -99,9 +103,13 @@ rsv_sequence_make(const RsvPool *pool)
 	if (OidIsValid(find(pool, UNITS)))
 		return;
 
-	first = Max(rsv_unit_last(pool) + 1, pool->first_number);
+	rsv_plan_begin(&session);
+	first = last_number(pool) + 1;
+	rsv_plan_end(&session);
+	first = Max(first, pool->first_number);
 	/* tables of the application are read in the name of the caller, not of ours */
-	first = Max(first, rsv_numbered_last(pool) + 1);
+	if (pool->open)
+		first = Max(first, rsv_numbered_last(pool) + 1);
 	make(pool, UNITS, first, "numbers of new units of a pool");
 }
 
@@ -230,6 +238,32 @@ make_tickets(const RsvPool *pool)
 		rsv_plan_end(&session);
 	}
 	make(pool, TICKETS, isnull ? 1 : DatumGetInt64(last) + 1, "numbers of tickets");
+}
+
+/* Takes count numbers in a row and returns the first. The caller has the pool's row locked. */
+int32
+rsv_sequence_take(const RsvPool *pool, int32 count)
+{
+	Oid sequence = need(pool, UNITS);
+	RsvPlanSession session;
+	int64 first;
+	int64 above;
+
+	rsv_plan_begin(&session);
+	first = nextval_internal(sequence, false);
+	above = last_number(pool) + 1;
+	first = Max(first, above);
+	if (first + count - 1 > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("pool \"%s\" has no room for %d more", rsv_text_display(pool->name), count),
+				 errdetail("The next number is " INT64_FORMAT ", the highest possible is %d.",
+						   first, PG_INT32_MAX),
+				 errhint("Create another pool for the rest.")));
+	(void) DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence),
+							   Int64GetDatum(first + count - 1));
+	rsv_plan_end(&session);
+	return (int32) first;
 }
 
 static char *
@@ -371,4 +405,17 @@ read_last(Oid sequence, bool *none)
 	last = pg_sequence_last_value(call);
 	*none = call->isnull;
 	return last;
+}
+
+/* The highest number of the pool's units, one below its first if it has none. */
+static int64
+last_number(const RsvPool *pool)
+{
+	Datum values[] = {Int32GetDatum(pool->pool_id)};
+	Datum last;
+	bool isnull;
+
+	rsv_plan_run(RSV_PLAN_UNITS_LAST, values, NULL);
+	last = rsv_plan_value(1, &isnull);
+	return isnull ? (int64) pool->first_number - 1 : DatumGetInt32(last);
 }

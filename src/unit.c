@@ -20,7 +20,6 @@
 static void add_stock(FunctionCallInfo fcinfo, RsvPool *pool, RsvAnswer *answer);
 static void require_limited(const RsvPool *pool);
 static int32 units_wanted(FunctionCallInfo fcinfo, bool *described);
-static int32 first_of(const RsvPool *pool, int32 count);
 static int element_count(FunctionCallInfo fcinfo, int argument, const char *what);
 
 /*
@@ -62,7 +61,7 @@ rsv_add_units(PG_FUNCTION_ARGS)
 		rsv_pool_refuse_unknown(pool.name);
 	rsv_plan_end(&session);
 	rsv_pool_read(pool.pool_id, &pool); /* that may have waited for whoever changed it */
-	first = first_of(&pool, count);
+	first = rsv_sequence_take(&pool, count);
 	range[0] = Int32GetDatum(pool.pool_id);
 	range[1] = Int32GetDatum(first);
 	range[2] = Int32GetDatum(first + count - 1);
@@ -80,41 +79,6 @@ rsv_add_units(PG_FUNCTION_ARGS)
 	rsv_answer_row(&answer, (Datum[]) {CStringGetTextDatum("added"), range[1], range[2]},
 				   (bool[]) {false, false, false});
 	return (Datum) 0;
-}
-
-/*
- * The number of the first of so many new units. Whoever adds some has the row of the pool,
- * so what a rollback takes back is given out again: a limited edition has no gaps.
- */
-static int32
-first_of(const RsvPool *pool, int32 count)
-{
-	int64 first = rsv_unit_last(pool) + 1;
-
-	if (first + count - 1 > PG_INT32_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("pool \"%s\" has no room for %d more", rsv_text_display(pool->name), count),
-				 errdetail("The next number is " INT64_FORMAT ", the highest possible is %d.",
-						   first, PG_INT32_MAX),
-				 errhint("Create another pool for the rest.")));
-	return (int32) first;
-}
-
-/* The highest number of the pool's units, one below its first if it has none. */
-int64
-rsv_unit_last(const RsvPool *pool)
-{
-	Datum pool_id = Int32GetDatum(pool->pool_id);
-	RsvPlanSession session;
-	Datum last;
-	bool isnull;
-
-	rsv_plan_begin(&session);
-	rsv_plan_run(RSV_PLAN_UNITS_LAST, &pool_id, NULL);
-	last = rsv_plan_value(1, &isnull);
-	rsv_plan_end(&session);
-	return isnull ? (int64) pool->first_number - 1 : DatumGetInt32(last);
 }
 
 /* What people call a unit, NULL if nothing. */

@@ -13,14 +13,6 @@ SELECT * FROM reservation.add_units('theatre', 1, labels => '{"Loge \"é\", 1"}'
 SELECT number, label, attributes, state FROM reservation.units WHERE pool = 'theatre' ORDER BY number;
 SELECT capacity, available FROM reservation.availability('{theatre}');
 
--- what is rolled back leaves no gap
-BEGIN;
-SELECT * FROM reservation.add_units('theatre', 5);
-ROLLBACK;
-BEGIN;
-SELECT * FROM reservation.add_units('theatre', 1);
-ROLLBACK;
-
 -- an array may count from anywhere; labels may repeat, and be 1,000 bytes long
 SELECT status FROM reservation.create_pool('boxes', 0);
 SELECT * FROM reservation.add_units('boxes', labels => '[5:6]={same,same}');
