@@ -71,6 +71,7 @@ static Statement *statements = NULL;
 static Pending *pendings = NULL; /* the latest first; what is left over is not among them */
 static Pending *spares[BUCKETS]; /* what is left over, by pool */
 static bool numbered = false;    /* there was something in this transaction */
+static bool ending = false;      /* and what is left over is being given back */
 
 static bool is_sold(const pg_uuid_t *claim_id, RsvClaim *claim);
 static Pending **spares_of(int32 pool_id);
@@ -368,18 +369,24 @@ settle(uint64 statement, bool all)
 	}
 }
 
-/* At the end, what is left over is given back. */
+/*
+ * At the end, what is left over is given back. That may try something in a
+ * subtransaction of its own, whose end is of no concern to us.
+ */
 static void
 give_back_spares(void)
 {
+	ending = true;
 	for (int i = 0; i < BUCKETS; i++)
 	{
-		for (Pending *pending = spares[i]; pending != NULL; pending = pending->next)
+		while (spares[i] != NULL)
 		{
+			Pending *pending = spares[i];
+
+			spares[i] = pending->next;
 			if (pending->settled_in == InvalidSubTransactionId)
 				rsv_claim_give_back(&pending->claim_id, 0);
 		}
-		spares[i] = NULL;
 	}
 }
 
@@ -417,7 +424,7 @@ transaction_ends(XactEvent event, void *argument)
 			if (numbered)
 				memset(spares, 0, sizeof(spares));
 			pendings = NULL;
-			numbered = false;
+			numbered = ending = false;
 			break;
 		default:
 			break;
@@ -434,7 +441,7 @@ subtransaction_ends(SubXactEvent event, SubTransactionId id, SubTransactionId pa
 {
 	bool committed = event == SUBXACT_EVENT_COMMIT_SUB;
 
-	if (!numbered || (!committed && event != SUBXACT_EVENT_ABORT_SUB))
+	if (!numbered || ending || (!committed && event != SUBXACT_EVENT_ABORT_SUB))
 		return;
 	list_ends(&pendings, id, committed ? parent : InvalidSubTransactionId);
 	for (int i = 0; i < BUCKETS; i++)

@@ -133,8 +133,8 @@ rsv_awaited_seen(const RsvAwaited *awaited, text **name)
 }
 
 /*
- * A row was deleted: is one there again, with its key and its number? The primary key
- * finds it.
+ * A row was deleted: is one there again, with its key and its number of the same pool?
+ * The primary key finds it.
  */
 bool
 rsv_awaited_is_back(const TriggerData *data, const RsvNumbering *numbering)
@@ -155,6 +155,11 @@ rsv_awaited_is_back(const TriggerData *data, const RsvNumbering *numbering)
 	bool isnull;
 	bool back;
 
+	if (numbering->pool.number != 0)
+	{
+		awaited.pool = numbering->pool;
+		sought.pool_name = rsv_column_text(&awaited.pool, sought.columns, awaited.tuple);
+	}
 	sought.number = heap_getattr(awaited.tuple, column, sought.columns, &isnull);
 	list_free(RelationGetIndexList(relation)); /* finds the primary key */
 	back = rsv_row_search(relation, relation->rd_pkindex, awaited.tuple, column, now, is_like,
@@ -169,9 +174,16 @@ is_like(TupleTableSlot *slot, void *argument)
 	const Sought *sought = argument;
 	bool isnull;
 	Datum number = slot_getattr(slot, sought->awaited->column.number, &isnull);
+	text *pool_name;
 
-	return !isnull && rsv_column_same(&sought->awaited->column, number, sought->number) &&
-		has_key(slot, sought);
+	if (isnull || !rsv_column_same(&sought->awaited->column, number, sought->number) ||
+		!has_key(slot, sought))
+		return false;
+	if (sought->pool_name == NULL)
+		return true;
+	pool_name = rsv_column_text(&sought->awaited->pool, sought->columns,
+								ExecCopySlotHeapTuple(slot));
+	return pool_name != NULL && rsv_holder_same(pool_name, sought->pool_name);
 }
 
 static bool

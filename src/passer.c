@@ -27,6 +27,16 @@
 #define POOL_DROPPED_AT 15
 #define POOL_LINED      20
 
+/* A look at the line, and what came of it. */
+typedef struct Look
+{
+	const RsvPool *pool;
+	TimestampTz now;
+	bool waits;
+	RsvInFlight leaving;
+} Look;
+
+static bool look_at_line(void *argument);
 static bool overtaken(RsvPool *pool);
 static void put_units_back(const RsvPool *pool, const int32 *numbers, int32 count);
 
@@ -34,25 +44,37 @@ static void put_units_back(const RsvPool *pool, const int32 *numbers, int32 coun
  * What the line leaves to a passer-by. RSV_TAKEN: nobody waits. RSV_GONE: somebody
  * does, whom what is free could not satisfy. Those whom unfinished transactions serve,
  * or let leave, may wait on or not: it waits for these, and what it says at the deadline
- * is RSV_UNDECIDED.
+ * is RSV_UNDECIDED. While it waits, it has served nobody.
  */
 RsvSupply
 rsv_pass_line(const RsvPool *pool, TimestampTz *now, TimestampTz deadline)
 {
 	while (pool->lined && rsv_ticket_waits(pool->pool_id, NULL))
 	{
-		RsvInFlight leaving = {0};
+		Look look = {.pool = pool, .now = *now};
 
 		CHECK_FOR_INTERRUPTS();
-		(void) rsv_line_look(pool, *now);
-		if (!rsv_ticket_waits(pool->pool_id, &leaving))
-			break;
-		if (!leaving.any)
-			return RSV_GONE;
-		if (!rsv_supply_wait(pool, &leaving, deadline, now))
+		if (rsv_attempt(look_at_line, &look))
+			return look.waits ? RSV_GONE : RSV_TAKEN;
+		if (!rsv_supply_wait(pool, &look.leaving, deadline, now))
+		{
+			(void) rsv_line_look(pool, *now);
 			return RSV_UNDECIDED;
+		}
 	}
 	return RSV_TAKEN;
+}
+
+/* Serves who waits, and says whether anybody still does; undone if that is not decided. */
+static bool
+look_at_line(void *argument)
+{
+	Look *look = argument;
+
+	look->leaving = (RsvInFlight) {0};
+	(void) rsv_line_look(look->pool, look->now);
+	look->waits = rsv_ticket_waits(look->pool->pool_id, &look->leaving);
+	return !look->leaving.any;
 }
 
 /* rsv_supply_take for a passer-by */
@@ -70,6 +92,7 @@ rsv_pass_take(RsvPool *pool, int32 count, TimestampTz *now, TimestampTz deadline
 		if (supply != RSV_TAKEN || !overtaken(pool))
 			return supply;
 		put_units_back(pool, numbers, count);
+		deadline = *now; /* what was put back is still in our hands */
 	}
 }
 
@@ -86,6 +109,7 @@ rsv_pass_take_unit(RsvPool *pool, int32 number, TimestampTz *now, TimestampTz de
 		if (supply != RSV_TAKEN || !overtaken(pool))
 			return supply;
 		put_units_back(pool, &number, 1);
+		deadline = *now; /* what was put back is still in our hands */
 	}
 }
 
@@ -105,6 +129,7 @@ rsv_pass_draw(RsvPool *pool, int64 quantity, RsvDraw draw, TimestampTz *now, Tim
 		if (supply != RSV_TAKEN || !overtaken(pool))
 			return supply;
 		rsv_slot_give(pool->pool_id, quantity, 0);
+		deadline = *now; /* what was put back is still in our hands */
 	}
 }
 

@@ -90,6 +90,17 @@ COMMIT;
 SELECT number, holder FROM reservation.claims WHERE pool = 'nu back' AND state = 'finalized' ORDER BY 1;
 SELECT * FROM reservation.verify('nu back');
 
+-- back in another pool is not back
+SELECT r.status FROM reservation.create_pool('nu red', 3) r, reservation.create_pool('nu blue', 3) b;
+CREATE TABLE nu_pool (id integer PRIMARY KEY, pool text, number integer);
+CREATE TRIGGER number BEFORE INSERT OR UPDATE ON nu_pool FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('column:pool', 'number');
+CREATE TRIGGER number_back AFTER DELETE ON nu_pool FOR EACH ROW EXECUTE FUNCTION reservation.assign_number('column:pool', 'number');
+INSERT INTO nu_pool VALUES (1, 'nu red'), (2, 'nu red');
+WITH gone AS (DELETE FROM nu_pool RETURNING *) INSERT INTO nu_pool SELECT id, CASE id WHEN 1 THEN 'nu blue' ELSE pool END, number FROM gone;
+SELECT * FROM nu_pool ORDER BY id;
+SELECT pool, number, holder FROM reservation.claims WHERE pool IN ('nu red', 'nu blue') AND state = 'finalized' ORDER BY 1, 2;
+SELECT * FROM reservation.verify();
+
 -- a row goes to another partition, and a later trigger updates another meanwhile
 SELECT status FROM reservation.create_pool('nu move', 10);
 CREATE TABLE nu_move (id integer, area text, number integer, moves integer DEFAULT 0, PRIMARY KEY (id, area)) PARTITION BY LIST (area);
@@ -114,7 +125,7 @@ SELECT * FROM nu_move ORDER BY id;
 SELECT number, holder FROM reservation.claims WHERE pool = 'nu move' AND state = 'finalized' ORDER BY 1;
 SELECT * FROM reservation.verify();
 
-DROP TABLE nu_a, nu_b, nu_key, nu_back, nu_move;
+DROP TABLE nu_a, nu_b, nu_key, nu_back, nu_pool, nu_move;
 DROP FUNCTION nu_note, nu_count;
 DROP ROLE nu_mover;
-SELECT count(*) FROM (VALUES ('nu print'), ('nu key'), ('nu back'), ('nu move')) p (pool), reservation.drop_pool(pool, true);
+SELECT count(*) FROM (VALUES ('nu print'), ('nu key'), ('nu back'), ('nu red'), ('nu blue'), ('nu move')) p (pool), reservation.drop_pool(pool, true);
