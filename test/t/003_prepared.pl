@@ -112,12 +112,13 @@ EOF
 	is($prepare->('once', $claim->('once', 'first', $request)), 'claimed|1',
 		"$with: a call with a request id, prepared");
 	crash_and_restart($node);
+	is($next->('once', 'first', $request), 'busy|', 'keeps the others out after a crash');
 	$waiting = session($node, 'postgres');
 	ask_later($waiting, "SELECT status, number, replayed
-		FROM reservation.claim_next('once', 'first'$request)");
+		FROM reservation.claim_next('once', 'first', request_id => 'r', wait => '1 hour')");
 	wait_until_blocked($node, $waiting);
 	$node->safe_psql('postgres', "COMMIT PREPARED 'once'");
-	is(answer($waiting), 'claimed|1|t', 'is waited for after a crash, and replayed');
+	is(answer($waiting), 'claimed|1|t', 'is waited for, and replayed');
 
 	$prepare->('limit', $claim->('one each', 'first', ''));
 	crash_and_restart($node);
@@ -136,7 +137,7 @@ EOF
 	my $waiting_too = session($node, 'postgres');
 	ask_later($waiting, $claim->('one each', 'second', ''));
 	ask_later($waiting_too, "SELECT status, number, replayed
-		FROM reservation.claim_next('once more', 'first'$request)");
+		FROM reservation.claim_next('once more', 'first', request_id => 'r', wait => '1 hour')");
 	$node->safe_psql('postgres', "COMMIT PREPARED 'limit'");
 	$node->safe_psql('postgres', "COMMIT PREPARED 'once more'");
 	is(answer($waiting), 'existing|2', 'also with another max_connections since');
