@@ -25,8 +25,6 @@
 
 #include "rate.h"
 
-#define SEED_BYTES 16
-
 /* Protected by its lock. A cell never used is idle since ever. */
 typedef struct Bucket
 {
@@ -37,7 +35,7 @@ typedef struct Bucket
 
 typedef struct Cells
 {
-	uint8 seed[SEED_BYTES]; /* never changes */
+	uint8 secret[RSV_SIPHASH_BYTES]; /* never changes */
 	int nbuckets;
 	Bucket buckets[FLEXIBLE_ARRAY_MEMBER];
 } Cells;
@@ -57,12 +55,14 @@ rsv_cell_init(void)
 	rsv_shared_add((RsvSharedPiece) {"reservation rate limits", cells_size, attach_cells});
 }
 
-/* The secret of this server, NULL if there are no cells. */
-const uint8 *
-rsv_cell_seed(Size *length)
+/* What tells this limit from all others; false if there are no cells. */
+bool
+rsv_cell_digest(const void *limit, Size length, uint8 *digest)
 {
-	*length = SEED_BYTES;
-	return cells == NULL ? NULL : cells->seed;
+	if (cells == NULL)
+		return false;
+	rsv_siphash(cells->secret, limit, length, digest);
+	return true;
 }
 
 void
@@ -134,10 +134,10 @@ attach_cells(void *memory, bool is_new)
 	cells = memory;
 	if (!is_new)
 		return;
-	if (!pg_strong_random(cells->seed, SEED_BYTES))
+	if (!pg_strong_random(cells->secret, sizeof(cells->secret)))
 		ereport(FATAL,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate a random seed for rate limits"),
+				 errmsg("could not generate a random secret for rate limits"),
 				 errhint("The operating system has to offer strong random numbers.")));
 	cells->nbuckets = bucket_count();
 	memset(cells->buckets, 0, sizeof(Bucket) * cells->nbuckets);

@@ -8,8 +8,9 @@
  * same; what a rollback and a restart do to them is not, see there.
  *
  * A limit is a key together with its burst and period: another rule for the same
- * key is another limit. What is kept of it is 128 bits of SHA-256, with a secret
- * of the server in front, so that nobody can choose keys that fall together.
+ * key is another limit. What is kept of it is a hash of 128 bits, so that nobody
+ * can choose keys that fall together: SipHash in shared memory, with a secret of
+ * the server; SHA-256 in the table, where all servers have to agree.
  *
  * Locks: none in shared memory; in the table, the row of the limit. A claim is
  * checked before it takes the lock of its holder, or any unit.
@@ -33,25 +34,24 @@ typedef enum Kind
 	OF_ANNOUNCEMENT
 } Kind;
 
-/* All that tells one limit from another, before its key. No padding: it is hashed. */
-typedef struct Scope
+/* All that tells one limit from another. No padding before the key: it is hashed. */
+typedef struct LimitKey
 {
-	uint64 server; /* in the table, where all have one secret */
+	uint64 server; /* in the table, where there is no secret */
 	int64 period_us;
 	int32 burst;
 	int32 kind;
 	int32 pool_id;
 	Oid database;
 	Oid relation;
-	int32 unused;
-} Scope;
+	char key[RSV_NAME_BYTES_MAX];
+} LimitKey;
 
 static int64 argument_period(FunctionCallInfo fcinfo, int argument);
 static bool period_in_us(const Interval *period, int64 *us);
 static bool spend_on(RsvSpend *spend, Kind kind, const RsvPool *pool, const text *key,
 					 TimestampTz deadline);
-static void hash_limit(RsvSpend *spend, const uint8 *seed, Size seed_length, const Scope *scope,
-					   const text *key);
+static void digest_for_table(LimitKey *limit, Size length, uint8 *digest);
 static Interval *interval_of(int64 us);
 
 /*
@@ -188,41 +188,40 @@ period_in_us(const Interval *period, int64 *us)
 static bool
 spend_on(RsvSpend *spend, Kind kind, const RsvPool *pool, const text *key, TimestampTz deadline)
 {
-	Size seed_length;
-	const uint8 *seed = rsv_cell_seed(&seed_length);
-	Scope scope = {
-		.period_us = spend->rule.period_us,
-		.burst = spend->rule.burst,
-		.kind = kind,
-		.pool_id = pool == NULL ? 0 : pool->pool_id,
-	};
+	Size length = offsetof(LimitKey, key) + VARSIZE_ANY_EXHDR(key);
+	LimitKey limit;
 
-	if (seed == NULL)
+	rsv_check_name(key, "key");
+	limit.server = 0;
+	limit.period_us = spend->rule.period_us;
+	limit.burst = spend->rule.burst;
+	limit.kind = kind;
+	limit.pool_id = pool == NULL ? 0 : pool->pool_id;
+	limit.database = MyDatabaseId;
+	limit.relation = rsv_layout_installation();
+	memcpy(limit.key, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+
+	if (rsv_cell_digest(&limit, length, spend->digest))
 	{
-		scope.server = GetSystemIdentifier();
-		hash_limit(spend, NULL, 0, &scope, key);
-		return rsv_meter_spend(spend, pool, deadline);
+		rsv_cell_spend(spend);
+		return true;
 	}
-	scope.database = MyDatabaseId;
-	scope.relation = rsv_layout_installation();
-	hash_limit(spend, seed, seed_length, &scope, key);
-	rsv_cell_spend(spend);
-	return true;
+	digest_for_table(&limit, length, spend->digest);
+	return rsv_meter_spend(spend, pool, deadline);
 }
 
+/* The table is of one installation already, and its oid may differ where it is copied. */
 static void
-hash_limit(RsvSpend *spend, const uint8 *seed, Size seed_length, const Scope *scope,
-		   const text *key)
+digest_for_table(LimitKey *limit, Size length, uint8 *digest)
 {
-	uint8 digest[PG_SHA256_DIGEST_LENGTH];
-	RsvPiece pieces[] = {
-		{seed, seed_length},
-		{scope, sizeof(Scope)},
-		{VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)},
-	};
+	uint8 sha256[PG_SHA256_DIGEST_LENGTH];
+	RsvPiece piece = {limit, length};
 
-	rsv_digest(pieces, lengthof(pieces), digest);
-	memcpy(spend->digest, digest, RSV_RATE_DIGEST_BYTES);
+	limit->server = GetSystemIdentifier();
+	limit->database = InvalidOid;
+	limit->relation = InvalidOid;
+	rsv_digest(&piece, 1, sha256);
+	memcpy(digest, sha256, RSV_RATE_DIGEST_BYTES);
 }
 
 static Interval *

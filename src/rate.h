@@ -1,6 +1,7 @@
 /*
  * rate.h
- *	  What the rooms of the rate limit share: gcra.c, cell.c, meter.c, rate.c.
+ *	  What the rooms of the rate limit share: gcra.c, siphash.c, cell.c, meter.c,
+ *	  rate.c.
  */
 #ifndef RESERVATION_RATE_H
 #define RESERVATION_RATE_H
@@ -13,7 +14,8 @@
 /* Years of the longest period; the arithmetic has room for many times that */
 #define RSV_RATE_YEARS_MAX 1000
 
-#define RSV_RATE_DIGEST_BYTES 16
+#define RSV_SIPHASH_BYTES     16
+#define RSV_RATE_DIGEST_BYTES RSV_SIPHASH_BYTES
 
 /*
  * What is kept of a limit: when it is idle again, in microseconds and parts of
@@ -59,8 +61,11 @@ typedef struct RsvVerdict
 extern bool rsv_gcra_spend(RsvSpend *spend);
 extern void rsv_gcra_read(const RsvSpend *spend, RsvVerdict *verdict);
 
+/* siphash.c: a hash with a secret */
+extern void rsv_siphash(const uint8 *key, const uint8 *bytes, Size length, uint8 *hash);
+
 /* cell.c: meters in shared memory */
-extern const uint8 *rsv_cell_seed(Size *length);
+extern bool rsv_cell_digest(const void *limit, Size length, uint8 *digest);
 extern void rsv_cell_spend(RsvSpend *spend);
 
 /* meter.c: meters in a table */
