@@ -4,7 +4,7 @@
  *	  can foresee who does not know its key (Aumasson and Bernstein, "SipHash: a
  *	  fast short-input PRF", 2012).
  *
- * The server has SHA-256, which needs no secret (digest.c) but costs twenty
+ * The server has SHA-256, which needs no secret (digest.c) but costs eighteen
  * times as much for a short key: with it, a third of rate_limit was hashing.
  * test/t/037_siphash.pl compares this with OpenSSL's.
  */
